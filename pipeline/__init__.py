@@ -1,0 +1,1 @@
+"""One clip in, arrays out. Pure: no Prefect, no store, no training."""

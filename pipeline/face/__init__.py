@@ -1,0 +1,1 @@
+"""Face encoders: landmarks, mouth, pose, expression, parsing."""

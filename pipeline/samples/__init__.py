@@ -1,0 +1,1 @@
+"""Sample clips that emohead makes itself, with known truth."""

@@ -1,0 +1,1 @@
+"""Speech encoders: sound, prosody, words."""

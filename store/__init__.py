@@ -1,0 +1,1 @@
+"""The cache: a versioned store of aligned features in icechunk and zarr."""
