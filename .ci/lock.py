@@ -1,0 +1,64 @@
+"""Write the lock files from what is installed: the closure of pyproject's dependencies, pinned.
+
+`make lock` after a deliberate upgrade in the virtual environment. Each extra gets a file of its own that holds
+only what it adds, so that a user of the demo does not install the test tools or FunASR.
+"""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+# NVIDIA's and Triton's wheels ride on GPU builds of torch: the lock is for CPU. MediaPipe names jax and sounddevice
+# for its model converter and microphone demos alone; without them it loads and runs (400 MB less to install).
+SKIP = re.compile(r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$)")
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def closure(requirements: list[str]) -> dict[str, str]:
+    """Name -> `Name==version` of everything `requirements` needs, as installed here."""
+    found: dict[str, str] = {}
+    todo = [(Requirement(text), frozenset[str]()) for text in requirements]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while todo:
+        requirement, extras = todo.pop()
+        marker = requirement.marker
+        if marker is not None:
+            env = {**default_environment()}
+            if not any(marker.evaluate({**env, "extra": extra}) for extra in (extras or {""})):
+                continue
+        key = (normal(requirement.name), frozenset(requirement.extras))
+        if key in seen or SKIP.match(key[0]):
+            continue
+        seen.add(key)
+        try:
+            distribution = metadata.distribution(requirement.name)
+        except metadata.PackageNotFoundError:
+            raise SystemExit(f"{requirement} is needed but not installed here; install it, then `make lock`") from None
+        version = distribution.version.split("+")[0]
+        found[key[0]] = f"{distribution.metadata['Name']}=={version}"
+        todo += [(Requirement(r), frozenset(requirement.extras)) for r in distribution.requires or []]
+    return found
+
+
+def main() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = closure(project["dependencies"])
+    files = {"requirements.lock": base}
+    for extra, names in project["optional-dependencies"].items():
+        files[f"requirements-{extra}.lock"] = {k: v for k, v in closure(names).items() if k not in base}
+    for name, pins in files.items():
+        text = "".join(f"{pin}\n" for _, pin in sorted(pins.items()))
+        (ROOT / name).write_text(f"# Written by .ci/lock.py; install with --no-deps.\n{text}")
+        print(f"{name}: {len(pins)} packages")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Each does its own set-up.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+OUT ?= demo-output
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet --no-deps --no-compile --disable-pip-version-check
+
+.PHONY: setup demo test test-slow check format lock clean
+
+# Set-up is done again only when a lock file changed. --no-deps: the lock is complete, and nothing else may come.
+$(VENV)/ready: requirements.lock pyproject.toml
+	@echo "emohead: setting up $(VENV) (about 2 minutes, once)"
+	@$(PYTHON) -c 'import sys; sys.exit("emohead needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	@date +%s > .setup-started
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || ($(PYTHON) -m pip install --quiet virtualenv && $(PYTHON) -m virtualenv $(VENV))
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-build-isolation --editable .
+	@echo $$(( $$(date +%s) - $$(cat .setup-started) )) > $@; rm -f .setup-started
+
+$(VENV)/ready-dev: $(VENV)/ready requirements-dev.lock
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/ready
+
+# make demo                 the sample clips emohead makes itself
+# make demo DATA=folder     your own videos
+demo: $(VENV)/ready
+	@EMOHEAD_SETUP_SECONDS=$$(cat $(VENV)/ready) $(VENV)/bin/emohead demo --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+test: $(VENV)/ready-dev
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile -q
+
+test-slow: $(VENV)/ready-dev
+	$(PY) -m pytest -m slow -q
+
+check: $(VENV)/ready-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pyright
+
+format: $(VENV)/ready-dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: $(VENV)/ready-dev
+	$(PY) .ci/lock.py
+
+clean:
+	rm -rf $(OUT) build *.egg-info
