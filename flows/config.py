@@ -1,0 +1,109 @@
+"""Parameters of the flows: what a form asks for, with the meaning and unit beside each field."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Workers = Annotated[int, Field(ge=1, le=256)]
+
+
+class FlowConfig(BaseModel):
+    """Common ground: no unknown field passes, nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PreprocessConfig(FlowConfig):
+    """Raw clips to valid cells."""
+
+    data: Path = Field(description="Folder of videos, searched with its sub-folders")
+    store: str = Field(description="Folder or URL of the icechunk store")
+    dataset: str = Field("clips", description="Group of the store the clips belong to")
+    corpus: str = Field("auto", description="Naming scheme: auto, plain, mead, ravdess, ...")
+    profile: str = Field("embedded", description="Set of encoders")
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description="Encoder settings, e.g. {'logmel': {'mels': 64}}"
+    )
+    features: tuple[str, ...] = Field((), description="Features to compute; none named means all")
+    size: int = Field(256, ge=64, le=1024, description="Side of the face crop in pixels")
+    workers: Workers = Field(2, description="Worker processes; one thread each")
+    clips_per_task: int = Field(8, ge=1, le=500, description="Clips of one task")
+    force: tuple[str, ...] = Field((), description="Features to compute again though valid")
+    prune: bool = Field(False, description="Remove clips whose source is gone from the folder")
+
+
+class HyperplaneFlowConfig(FlowConfig):
+    """Valid expression cells to emotion hyperplanes."""
+
+    store: str = Field(description="Folder or URL of the icechunk store")
+    dataset: str = Field("clips", description="Group of the store")
+    expression: str = Field("expression/semantic", description="Feature the planes live in")
+
+
+class AudioExpressionFlowConfig(FlowConfig):
+    """Cached features to a network that predicts expression."""
+
+    store: str = Field(description="Folder or URL of the icechunk store")
+    dataset: str = Field("clips", description="Group of the store")
+    ref: str = Field("main", description="Branch, tag or snapshot id to train from")
+    out: Path = Field(description="Folder of the checkpoint")
+    preset: Literal["demo", "paper"] = Field("paper", description="Sizes and number of steps")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="TrainConfig fields that differ from the preset"
+    )
+
+
+class HeadFlowConfig(FlowConfig):
+    """Cached frames, cameras and coefficients of one identity to its head."""
+
+    store: str = Field(description="Folder or URL of the icechunk store")
+    dataset: str = Field("clips", description="Group of the store")
+    ref: str = Field("main", description="Branch, tag or snapshot id to train from")
+    identity: str = Field(description="Whose head")
+    out: Path = Field(description="Folder of the head")
+    preset: Literal["demo", "paper"] = Field("paper", description="Sizes and number of steps")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="HeadConfig fields that differ from the preset"
+    )
+
+
+class SynthesizeConfig(FlowConfig):
+    """Sound and a timeline of emotions to a video."""
+
+    store: str = Field(description="Folder or URL of the icechunk store")
+    dataset: str = Field("clips", description="Group of the store")
+    ref: str = Field("main", description="Branch, tag or snapshot id")
+    identity: str = Field(description="Whose head speaks")
+    head: Path = Field(description="Folder of the head")
+    network: Path = Field(description="Folder of the audio-expression checkpoint")
+    audio: Path = Field(description="Speech: any file ffmpeg reads")
+    emotion: str = Field("neutral", description="Timeline, e.g. 'happy@0-2, sad@3-5:0.8'")
+    out: Path = Field(description="Video to write (.mp4)")
+
+
+class MainJobConfig(FlowConfig):
+    """The whole way from videos to a talking head whose emotion changes."""
+
+    out: Path = Field(description="Folder of everything this job writes")
+    data: Path | None = Field(None, description="Your videos; none: emohead's own sample clips")
+    corpus: str = Field("auto", description="Naming scheme of the videos")
+    profile: str = Field("embedded", description="Set of encoders")
+    overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
+    size: int = Field(256, ge=64, le=1024, description="Side of the face crop in pixels")
+    identity: str | None = Field(None, description="Whose head; none: the one with most frames")
+    audio: Path | None = Field(None, description="Speech to synthesise; none: held-out speech")
+    emotion: str | None = Field(None, description="Timeline; none: from one tag to another")
+    workers: Workers = Field(2, description="Worker processes of preprocessing")
+    preset: Literal["demo", "paper"] = Field("demo", description="Sizes and number of steps")
+    network_settings: dict[str, Any] = Field(
+        default_factory=dict, description="TrainConfig fields that differ from the preset"
+    )
+    head_settings: dict[str, Any] = Field(
+        default_factory=dict, description="HeadConfig fields that differ from the preset"
+    )
+
+    @property
+    def store(self) -> str:
+        """Where the cache of this job lies."""
+        return str(self.out / "store")
