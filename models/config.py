@@ -1,0 +1,177 @@
+"""Sizes of the audio-expression network; the paper's numbers are the defaults."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from models.errors import ModelConfigError
+
+
+@dataclass(frozen=True)
+class InputWidths:
+    """Channels of the three inputs, as the store's schema gives them."""
+
+    audio: int
+    """Channels of the audio feature a frame (HuBERT-base 768, log-mel with deltas 240)."""
+    emotion: int
+    """Channels of the emotion feature a frame (emotion2vec-base 768, prosody: see its encoder)."""
+    text: int
+    """Channels of one token (LLaMA2-7B 4096, MiniLM 384)."""
+
+    def __post_init__(self) -> None:
+        """Refuse widths below one."""
+        for name, width in asdict(self).items():
+            if width < 1:
+                raise ModelConfigError(
+                    f"input width of {name} is {width}, at least 1 is needed; "
+                    "read the widths from the store's schema"
+                )
+
+
+@dataclass(frozen=True)
+class AudioExpressionConfig:
+    """The network of EmoHead, section III-A and appendix C (tables V, VI for the choices)."""
+
+    widths: InputWidths
+    """Channels of the inputs."""
+    k: int = 10
+    """Expression coefficients."""
+    d: int = 512
+    """Width that all three inputs are mapped to (eq. 1)."""
+    d_h: int = 512
+    """Width of queries and keys (eq. 2, 3); the paper ties it to d."""
+    n: int = 5
+    """Neighbouring frames on the left of frame i in F (eq. 2)."""
+    window_terms: int | None = None
+    """Terms of the sum in F: n + 1 by the formula (i-n..i), n by the text; None means n + 1."""
+    ffn_widths: tuple[int, ...] = (512, 256, 256, 128)
+    """Hidden widths of both feed-forward networks; the output (k or 1) is added."""
+    context: int = 0
+    """Frames each side stacked on the audio input before E1. 0 is the paper's: HuBERT sees 400 ms
+    by itself. Log-mel sees 25 ms, so the embedded profile hands the network its neighbourhood."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """Between the layers of the feed-forward networks (the paper does not say)."""
+    units: Literal["whitened"] = "whitened"
+    """Unit of the coefficients: zero mean and unit variance per identity, with stored statistics,
+    so that tau, the margin and the RMSE of two identities can be compared."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no network has."""
+        for name in ("k", "d", "d_h"):
+            if getattr(self, name) < 1:
+                raise ModelConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        for name in ("n", "context"):
+            if getattr(self, name) < 0:
+                raise ModelConfigError(f"{name} is {getattr(self, name)} frames; give 0 or more")
+        if self.terms not in (self.n, self.n + 1) or self.terms < 1:
+            raise ModelConfigError(
+                f"window_terms is {self.terms} and n is {self.n}; the paper allows n = {self.n} "
+                f"(its text) or n + 1 = {self.n + 1} (its formula)"
+            )
+        if not self.ffn_widths or min(self.ffn_widths) < 1:
+            raise ModelConfigError(
+                f"ffn_widths is {self.ffn_widths}; give at least one positive width"
+            )
+
+    @property
+    def terms(self) -> int:
+        """Terms of the sum in F, the frame itself included."""
+        return self.n + 1 if self.window_terms is None else self.window_terms
+
+    @property
+    def past(self) -> int:
+        """Frames before a window that F looks at."""
+        return self.terms - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, for checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "AudioExpressionConfig":
+        """Undo `to_dict`."""
+        values = dict(values)
+        values["widths"] = InputWidths(**values["widths"])
+        values["ffn_widths"] = tuple(values["ffn_widths"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the network is trained (section III-D; batch and window are open in the paper)."""
+
+    steps: int = 20_000
+    """Optimiser steps (paper: 20k)."""
+    batch: int = 16
+    """Windows a step."""
+    window: int = 64
+    """Frames T of a training window; attention runs over it."""
+    learning_rate: float = 5e-4
+    """Adam's step size (paper: 5e-4)."""
+    final_learning_rate: float = 1.0
+    """Learning rate at the last step, as a fraction of the first, reached by a half cosine;
+    1.0 keeps it constant, as the paper does."""
+    rho: float = 0.5
+    """Weight of the other identity in eq. 13."""
+    seed: int = 0
+    """Seed of the weights and of the stateless sampler."""
+    d: int = 512
+    """Width d (eq. 1)."""
+    d_h: int = 512
+    """Width d_h (eq. 2, 3)."""
+    n: int = 5
+    """Neighbouring frames in F."""
+    window_terms: int | None = None
+    """See `AudioExpressionConfig.window_terms`."""
+    ffn_widths: tuple[int, ...] = (512, 256, 256, 128)
+    """Hidden widths of the feed-forward networks."""
+    context: int = 0
+    """See `AudioExpressionConfig.context`."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """See `AudioExpressionConfig.activation`."""
+    planes: Literal["identity", "pooled"] = "identity"
+    """Whose hyperplanes refine: the identity's own (the paper; pooled where its own was refused)
+    or the pooled ones for everybody."""
+    validate_every: int = 500
+    """Steps between two validations on held-out clips and sentences."""
+    save_every: int = 500
+    """Steps between two checkpoints."""
+    log_every: int = 20
+    """Steps between two calls of the progress callback."""
+    tensorboard: bool = False
+    """Write scalars for TensorBoard into the run's folder."""
+    device: str = "cpu"
+    """torch device."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts below one."""
+        counts = ("steps", "batch", "window", "validate_every", "save_every", "log_every")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ModelConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.rho < 0:
+            raise ModelConfigError(f"rho is {self.rho}; give 0 (off) or more (paper: 0.5)")
+
+    def network(self, widths: InputWidths, k: int) -> AudioExpressionConfig:
+        """Sizes of the network for inputs of these widths."""
+        return AudioExpressionConfig(
+            widths=widths,
+            k=k,
+            d=self.d,
+            d_h=self.d_h,
+            n=self.n,
+            window_terms=self.window_terms,
+            ffn_widths=self.ffn_widths,
+            context=self.context,
+            activation=self.activation,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, for checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """Undo `to_dict`."""
+        values = dict(values)
+        values["ffn_widths"] = tuple(values["ffn_widths"])
+        return cls(**values)
