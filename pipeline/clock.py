@@ -4,6 +4,7 @@ Frame i covers [i/25, (i+1)/25) s and shows what the source displays at its cent
 All arithmetic is in integers or exact fractions; seconds as floats never decide an index.
 """
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -23,6 +24,8 @@ STEPS_PER_FRAME = SAMPLES_PER_FRAME // STEP_SAMPLES
 """Two 50 Hz steps per frame."""
 STEP_PADDING = 80
 """Samples added on the right so that a 400-sample field with hop 320 gives exactly 2 V steps."""
+
+_INT64 = 2**63 - 1
 
 
 def frame_centre(frame: int) -> Fraction:
@@ -59,38 +62,47 @@ def steps_of(frames: int) -> int:
 
 
 def displayed(
-    starts: Int[np.ndarray, " shown"], end: int, time_base: Fraction
+    starts: Int[np.ndarray, " shown"], time_base: Fraction, origin: Fraction, end: Fraction
 ) -> Int64[np.ndarray, " frames"]:
-    """Which source frame each frame of the grid shows, zero being the first source frame's start.
+    """Which source frame each frame of the grid shows.
 
     Args:
         starts: strictly increasing display times of the source frames, in `time_base` units.
-        end: time at which the last source frame disappears, same units.
         time_base: seconds per unit, exact.
+        origin: time in seconds at which grid frame 0 begins.
+        end: time in seconds at which the last frame disappears or the range stops.
 
     Returns:
-        For each grid frame the index of the last source frame that started at or before its centre.
+        For each of frame_count(end - origin) grid frames the index of the last source frame that
+        started at or before its centre.
 
     Raises:
-        ClockError: no source frame, times that do not increase, or an end before the last start.
+        ClockError: no source frame, times that do not increase, a range that is empty, or a grid
+            frame before the first source frame.
     """
     if len(starts) == 0:
         raise ClockError("no source frame to put on the 25 fps grid; the stream decodes to nothing")
-    starts = starts.astype(np.int64)
     if np.any(np.diff(starts) <= 0):
         at = int(np.argmax(np.diff(starts) <= 0))
         raise ClockError(
             f"display times must increase: source frame {at} at {starts[at]}, "
             f"frame {at + 1} at {starts[at + 1]}"
         )
-    if end <= starts[-1]:
-        raise ClockError(f"the last source frame starts at {starts[-1]} but ends at {end}")
-    zero = int(starts[0])
-    frames = frame_count((end - zero) * time_base)
-    # start * num / den <= (2 i + 1) / (2 FPS), multiplied out to integers
-    scaled = (starts - zero) * (2 * FPS * time_base.numerator)
-    centres = (2 * np.arange(frames, dtype=np.int64) + 1) * time_base.denominator
-    return np.searchsorted(scaled, centres, side="right").astype(np.int64) - 1
+    frames = frame_count(end - origin)
+    # All times as integers of one common unit, so that no comparison is ever rounded.
+    unit = math.lcm(time_base.denominator, origin.denominator, 2 * FPS)
+    scale, zero = unit // time_base.denominator * time_base.numerator, int(origin * unit)
+    if max(abs(int(starts[0])), abs(int(starts[-1]))) * scale > _INT64 // 2:
+        raise ClockError(f"display times reach {starts[-1]} x {time_base} s; the header lies")
+    shown = starts.astype(np.int64) * scale - zero
+    centres = (2 * np.arange(frames, dtype=np.int64) + 1) * (unit // (2 * FPS))
+    indices = np.searchsorted(shown, centres, side="right").astype(np.int64) - 1
+    if frames == 0 or indices[0] < 0:
+        raise ClockError(
+            f"no source frame covers the first grid frame: range {float(origin):.3f} to "
+            f"{float(end):.3f} s, first source frame at {float(starts[0] * time_base):.3f} s"
+        )
+    return indices
 
 
 def same_length(name: str, got: int, expected: int, unit: str = "frames") -> None:

@@ -1,0 +1,283 @@
+"""The picture stream on the 25 fps grid, cropped to one square and scaled, in one decode.
+
+A clip that fits the memory budget is decoded once: its frames wait, undeveloped (as the codec
+left them), until the crop has been found from a few of them. A larger one is decoded twice.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from jaxtyping import UInt8
+
+from pipeline import clock, media
+from pipeline.errors import ClockError, MediaError
+from pipeline.geometry import Square
+from pipeline.media_graph import Deinterlacer, Developer, stored_bytes
+
+_SAMPLE_SIDE = 640
+"""Longest side of the pictures the crop is searched in, pixels."""
+_DAMAGE_LIMIT = 0.05
+"""Largest share of undecodable packets that still counts as a usable clip."""
+_SHORTFALL_LIMIT = Fraction(1, 10)
+"""Largest share of the announced length that may be missing before a clip counts as truncated."""
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """How a clip is decoded."""
+
+    samples: int = 16
+    """Frames in which the face is searched."""
+    memory: int = 512 * 2**20
+    """Bytes of undeveloped frames held at most; a larger clip is decoded twice."""
+
+
+Finder = Callable[[Sequence[UInt8[np.ndarray, "height width 3"]], tuple[int, int]], Square]
+"""From sampled pictures and the displayed (width, height) to the square to cut out of it."""
+
+
+@dataclass
+class Video:
+    """A clip's pictures and what was done to get them."""
+
+    frames: UInt8[np.ndarray, "frames size size 3"]
+    square: Square
+    facts: dict[str, Any]
+
+
+def read_video(
+    info: media.MediaInfo,
+    size: int,
+    find: Finder,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    config: VideoConfig | None = None,
+) -> Video:
+    """Decode [start, end) of a file (seconds from its first frame) to `size`² RGB at 25 fps.
+
+    Raises:
+        MediaError: nothing or too little decodes, or the picture size changes on the way.
+    """
+    config = config or VideoConfig()
+    origin = info.video.zero + (start or 0)
+    stop = None if end is None else info.video.zero + end
+    take = _Take(info, origin, stop, config)
+    shelf: list[av.VideoFrame] | None = []
+    held = 0
+    sampler = _Sampler(info, config.samples)
+    for frame in take.frames():
+        sampler.see(frame)
+        if shelf is not None:
+            held += stored_bytes(frame)
+            shelf.append(frame)
+            if held > config.memory:
+                shelf = None
+    indices, facts = take.grid()
+    square = find(sampler.pictures(), (info.video.width, info.video.height))
+    developer = Developer(info.video, square, size)
+    frames = np.empty((len(indices), size, size, 3), np.uint8)
+    source = shelf if shelf is not None else _Take(info, origin, stop, config).frames()
+    wanted = iter(np.flatnonzero(np.diff(indices, prepend=-1)))
+    at = next(wanted, None)
+    for number, frame in enumerate(source):
+        if at is None:
+            break
+        if number == indices[at]:
+            after = next(wanted, None)
+            frames[at:after] = developer.develop(frame)
+            at = after
+    if at is not None:
+        raise MediaError(
+            f"{info.path.name}: a second decode gave fewer frames than the first "
+            f"({len(indices)} grid frames, {at} filled); the file changed while it was read"
+        )
+    return Video(frames, square, facts | {"decodes": 1 if shelf is not None else 2})
+
+
+@dataclass
+class _Take:
+    """One pass over the frames of a range, in display order, with book-keeping."""
+
+    info: media.MediaInfo
+    origin: Fraction
+    stop: Fraction | None
+    config: VideoConfig
+    starts: list[int] = field(default_factory=list)
+    last_length: int = 0
+    packets: int = 0
+    damaged: int = 0
+    corrupt: int = 0
+    out_of_order: int = 0
+    cut_off: str = ""
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Frames shown within the range: the one on display at its start, and all that follow."""
+        with media.opened(self.info.path) as container:
+            stream = container.streams[self.info.video.index]
+            if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
+                raise MediaError(f"{self.info.path.name}: the file changed while it was read")
+            stream.codec_context.thread_count = 1  # one worker a core: threads would only fight
+            sought = self._seek(container, stream)
+            before: av.VideoFrame | None = None
+            for frame in self._ordered(container, stream):
+                shown = (frame.pts or 0) * self.info.video.time_base
+                if self.stop is not None and shown >= self.stop:
+                    break
+                if shown <= self.origin:
+                    before = frame
+                    continue
+                if before is not None:
+                    yield self._noted(before)
+                    before = None
+                elif sought and not self.starts:
+                    raise MediaError(
+                        f"{self.info.path.name}: seeking to {float(self.origin):.3f} s landed at "
+                        f"{float(shown):.3f} s; the file's index is wrong, remux it"
+                    )
+                yield self._noted(frame)
+            if before is not None:
+                yield self._noted(before)
+
+    def grid(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Which frame each grid frame shows, and what happened on the way."""
+        info, tick = self.info, self.info.video.time_base
+        name = info.path.name
+        if not self.starts:
+            raise MediaError(f"{name}: no video frame decodes in the range")
+        if self.damaged > _DAMAGE_LIMIT * self.packets:
+            raise MediaError(
+                f"{name}: {self.damaged} of {self.packets} video packets do not decode; "
+                f"at most {_DAMAGE_LIMIT:.0%} may be damaged"
+            )
+        starts = np.array(self.starts, np.int64)
+        gaps = np.diff(starts)
+        typical = int(np.median(gaps)) if len(gaps) else 0
+        last = self.last_length if 0 < self.last_length * tick <= 1 else 0
+        last = last or typical or round(Fraction(1, clock.FPS) / tick) or 1
+        end = (int(starts[-1]) + last) * tick
+        self._refuse_truncated(end)
+        if self.stop is not None:
+            end = min(end, self.stop)
+        try:
+            indices = clock.displayed(starts, tick, self.origin, end)
+        except ClockError as error:
+            raise MediaError(f"{name}: {error}") from error
+        rate = 1 / (float(np.mean(gaps)) * float(tick)) if len(gaps) else None
+        shown = np.unique(indices)
+        return indices, {
+            "source_frames": len(starts),
+            "source_fps": None if rate is None else round(rate, 3),
+            "variable_rate": bool(len(gaps) and gaps.max() - gaps.min() > 0.3 * typical),
+            "longest_gap_s": round(float(gaps.max() * tick), 4) if len(gaps) else 0.0,
+            "source_frames_unseen": len(starts) - len(shown),
+            "grid_frames_repeated": len(indices) - len(shown),
+            "rotation": info.video.rotation,
+            "pixel_aspect": float(info.video.pixel_aspect),
+            "deinterlaced": info.video.interlaced,
+            "damaged_packets": self.damaged,
+            "corrupt_frames": self.corrupt,
+            "frames_out_of_order": self.out_of_order,
+            "cut_off": self.cut_off,
+        }
+
+    def _refuse_truncated(self, end: Fraction) -> None:
+        announced = self.info.video.announced
+        promised = [self.info.video.zero + announced] if announced is not None else []
+        promised += [self.stop] if self.stop is not None else []
+        if not promised:
+            return
+        asked, got = min(promised) - self.origin, end - self.origin
+        if got < asked * (1 - _SHORTFALL_LIMIT):
+            raise MediaError(
+                f"{self.info.path.name}: truncated: {float(asked):.2f} s announced, "
+                f"{float(max(got, Fraction(0))):.2f} s decode"
+            )
+
+    def _noted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        self.starts.append(frame.pts or 0)
+        self.last_length = frame.duration or 0
+        self.corrupt += bool(frame.is_corrupt)
+        return frame
+
+    def _ordered(
+        self, container: InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.VideoFrame]:
+        """Decoded frames with display times that increase; the others are counted and left out."""
+        latest: int | None = None
+        deinterlacer = Deinterlacer(self.info.video) if self.info.video.interlaced else None
+        decoded = self._decoded(container, stream)
+        for frame in deinterlacer.run(decoded) if deinterlacer else decoded:
+            if frame.pts is None:
+                if latest is None:
+                    continue
+                frame.pts = latest + (frame.duration or 1)
+            if latest is not None and frame.pts <= latest:
+                self.out_of_order += 1
+                continue
+            latest = frame.pts
+            yield frame
+
+    def _decoded(
+        self, container: InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.VideoFrame]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                self.cut_off = f"reading stopped: {error.strerror}"
+                return
+            if packet is None:
+                return
+            self.packets += 1
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                if isinstance(frame, av.VideoFrame):
+                    yield frame
+
+    def _seek(self, container: InputContainer, stream: av.VideoStream) -> bool:
+        """Jump to the key frame before the range; False when reading from the top is as good."""
+        if self.origin <= self.info.video.zero:
+            return False
+        try:
+            container.seek(
+                int(self.origin / self.info.video.time_base), stream=stream, backward=True
+            )
+        except FFmpegError:
+            return False
+        return True
+
+
+class _Sampler:
+    """Keeps about `count` evenly spaced small pictures of a stream of unknown length."""
+
+    def __init__(self, info: media.MediaInfo, count: int) -> None:
+        self._developer = Developer(info.video, None, _SAMPLE_SIDE)
+        self._count = count
+        self._every = 1
+        self._seen = 0
+        self._kept: list[tuple[int, np.ndarray]] = []
+
+    def see(self, frame: av.VideoFrame) -> None:
+        """Look at the next frame."""
+        if self._seen % self._every == 0:
+            self._kept.append((self._seen, self._developer.develop(frame)))
+            if len(self._kept) >= 2 * self._count:
+                self._every *= 2
+                self._kept = [kept for kept in self._kept if kept[0] % self._every == 0]
+        self._seen += 1
+
+    def pictures(self) -> list[np.ndarray]:
+        """The chosen pictures in order."""
+        chosen = np.unique(np.linspace(0, len(self._kept) - 1, self._count).round().astype(int))
+        return [self._kept[i][1] for i in chosen] if self._kept else []
