@@ -123,7 +123,7 @@ class Recogniser:
         if len(audio) == 0:
             return []
         pcm = (audio.clip(-1, 1) * 32767).astype(np.int16).tobytes()
-        # Else the noise and cepstral mean of the clip before would decide what is heard in this one.
+        # Else noise and cepstral mean of the clip before would decide what is heard in this one.
         self._decoder.reinit_feat()
         self._decoder.start_utt()
         self._decoder.process_raw(pcm, full_utt=True)
