@@ -1,1 +1,61 @@
 """The cache: a versioned store of aligned features in icechunk and zarr."""
+
+from store.errors import (
+    CellAbsentError,
+    CellError,
+    CellRejectedError,
+    ConflictError,
+    CorruptionError,
+    LocationError,
+    PackError,
+    PlanError,
+    SchemaError,
+    StoreError,
+    UnknownError,
+    WindowError,
+    WriteError,
+)
+from store.fingerprints import fingerprint
+from store.fork import Batch, ClipWrite, Fork, Slot, write_clip
+from store.image_codec import ImageCodec
+from store.planning import EncoderKey, Plan, PlannedCell, SourceKey, plan
+from store.read import Snapshot
+from store.repository import Cache, LogEntry
+from store.schema import BLOCK_FRAMES, SCHEMA_VERSION, ClipRow, FeatureSchema
+from store.session import WriteSession
+
+__all__ = [
+    "BLOCK_FRAMES",
+    "SCHEMA_VERSION",
+    "Batch",
+    "Cache",
+    "CellAbsentError",
+    "CellError",
+    "CellRejectedError",
+    "ClipRow",
+    "ClipWrite",
+    "ConflictError",
+    "CorruptionError",
+    "EncoderKey",
+    "FeatureSchema",
+    "Fork",
+    "ImageCodec",
+    "LocationError",
+    "LogEntry",
+    "PackError",
+    "Plan",
+    "PlanError",
+    "PlannedCell",
+    "SchemaError",
+    "Slot",
+    "Snapshot",
+    "SourceKey",
+    "StoreError",
+    "UnknownError",
+    "WindowError",
+    "WriteError",
+    "WriteSession",
+    "fingerprint",
+    "plan",
+    "write_clip",
+]

@@ -1,0 +1,166 @@
+"""What a write session changes, as a record that can be applied to any tip of the store."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zarr
+
+from store.errors import UnknownError
+from store.extents import Extent
+from store.fork import Slot, WrittenClip
+from store.hyperplanes import write_planes
+from store.layout import erase, feature_array, stored_features, token_array
+from store.schema import (
+    CELL_COLUMN,
+    CLIP_COLUMNS,
+    TOKEN_COUNT_COLUMN,
+    ClipRow,
+    Column,
+    cells_path,
+    column_path,
+    rejections_path,
+    token_counts_path,
+)
+from store.table import ClipTable, cell_columns, free_rows, write_rows
+
+
+@dataclass
+class Changes:
+    """Clips written, clips removed, hyperplanes put."""
+
+    rows: dict[str, ClipRow] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    written: dict[str, WrittenClip] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    planes: dict[tuple[str, str], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]] = field(
+        default_factory=dict
+    )
+
+    def __bool__(self) -> bool:
+        """False if there is nothing to commit."""
+        return bool(self.written or self.removed or self.planes)
+
+    def facts(self) -> dict[str, int]:
+        """Counts for the commit's metadata."""
+        return {
+            "clips_written": len(self.written),
+            "cells_valid": sum(len(clip.valid) for clip in self.written.values()),
+            "cells_rejected": sum(len(clip.rejected) for clip in self.written.values()),
+            "clips_removed": len(self.removed),
+            "hyperplanes": len(self.planes),
+        }
+
+
+class _Updates:
+    """Values to write, gathered per column so that each chunk is touched once."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, tuple[Column, dict[int, str | int]]] = {}
+
+    def put(self, path: str, column: Column, row: int, value: str | int) -> None:
+        self.columns.setdefault(path, (column, {}))[1][row] = value
+
+
+def stored_extent(table: ClipTable, row: int) -> Extent | None:
+    """The extent that a row owns."""
+    first, frames = int(table.columns["first_frame"][row]), int(table.columns["frames"][row])
+    return Extent(first, frames) if first >= 0 else None
+
+
+def erase_everywhere(group: zarr.Group, extent: Extent) -> None:
+    """Forget what every feature holds in an extent."""
+    for name, schema in stored_features(group).items():
+        erase(group, feature_array(group, name), extent)
+        if schema.token_dim is not None:
+            erase(group, token_array(group, name), extent)
+
+
+def apply_changes(group: zarr.Group, table: ClipTable, changes: Changes) -> None:
+    """Bring clip table, cells and hyperplanes of `group` (whose table is `table`) up to date.
+    The frames are already there."""
+    updates = _Updates()
+    schemas = stored_features(group)
+    rows = table.rows
+    new = [clip_id for clip_id in changes.written if clip_id not in table.row_of]
+    row_of = {**table.row_of, **dict(zip(new, free_rows(table, len(new)), strict=True))}
+    for clip_id, written in changes.written.items():
+        row = row_of[clip_id]
+        rows = max(rows, row + 1)
+        _put_clip(updates, group, table, row, changes.rows[clip_id], written, changes)
+    for clip_id in changes.removed:
+        if clip_id not in table.row_of:
+            raise UnknownError(f"cannot remove clip {clip_id}: the dataset does not have it")
+        _remove(updates, group, table, table.row_of[clip_id])
+    if updates.columns:
+        tokens = [name for name, schema in schemas.items() if schema.token_dim is not None]
+        for path, column in cell_columns(schemas, tokens).items():
+            updates.columns.setdefault(path, (column, {}))  # all columns are as long as the table
+        write_rows(group, rows, updates.columns)
+    for (feature, scope), (arrays, attributes) in changes.planes.items():
+        write_planes(group, feature, scope, arrays, attributes)
+
+
+def _put_clip(
+    updates: _Updates,
+    group: zarr.Group,
+    table: ClipTable,
+    row: int,
+    given: ClipRow,
+    written: WrittenClip,
+    changes: Changes,
+) -> None:
+    slot = changes.slots[written.clip_id]
+    facts: dict[str, Any] = {}
+    known = written.clip_id in table.row_of
+    if known and table.columns["content"][row] == given.content:
+        facts = json.loads(table.columns["facts"][row] or "{}")
+    elif known:  # other content: nothing that was stored of the clip holds any more
+        _clear_cells(updates, table, row)
+        old = stored_extent(table, row)
+        if old is not None:
+            erase_everywhere(group, old)
+    values: dict[str, str | int] = dict(given.columns())
+    frames = slot.extent.frames if slot.exact and slot.extent is not None else written.frames
+    values["frames"] = frames
+    values["first_frame"] = slot.extent.first if slot.extent is not None and frames else -1
+    reasons = sorted(set(written.rejected.values()))
+    values["rejection"] = "; ".join(reasons) if not frames else ""
+    values["facts"] = json.dumps({**facts, **written.facts}, allow_nan=False, ensure_ascii=False)
+    for name, value in values.items():
+        updates.put(column_path(name), CLIP_COLUMNS[name], row, value)
+    for feature in (*written.valid, *written.rejected):
+        updates.put(cells_path(feature), CELL_COLUMN, row, slot.cells[feature])
+        reason = written.rejected.get(feature, "")
+        updates.put(rejections_path(feature), CELL_COLUMN, row, reason)
+    for feature, count in written.token_counts.items():
+        updates.put(token_counts_path(feature), TOKEN_COUNT_COLUMN, row, count)
+
+
+def _clear_cells(updates: _Updates, table: ClipTable, row: int) -> None:
+    for feature in table.fingerprints:
+        updates.put(cells_path(feature), CELL_COLUMN, row, "")
+        updates.put(rejections_path(feature), CELL_COLUMN, row, "")
+    for feature in table.token_counts:
+        updates.put(token_counts_path(feature), TOKEN_COUNT_COLUMN, row, -1)
+
+
+def _remove(updates: _Updates, group: zarr.Group, table: ClipTable, row: int) -> None:
+    _clear_cells(updates, table, row)
+    for name, column in CLIP_COLUMNS.items():
+        updates.put(column_path(name), column, row, column.fill)
+    extent = stored_extent(table, row)
+    if extent is not None:
+        erase_everywhere(group, extent)
+
+
+def drop_cells(group: zarr.Group, table: ClipTable, features: list[str]) -> None:
+    """Make every cell of features absent, in the store and in `table`: their array is new."""
+    for feature in features:
+        for path in (cells_path(feature), rejections_path(feature), token_counts_path(feature)):
+            if path in group:
+                del group[path]
+        for columns in (table.fingerprints, table.rejections, table.token_counts):
+            columns.pop(feature, None)

@@ -1,0 +1,241 @@
+"""A write session: allocate, fork to workers, merge, one commit."""
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import icechunk
+import numpy as np
+import zarr
+from icechunk._icechunk_python import PySession
+
+from store.changes import Changes, apply_changes, drop_cells, stored_extent
+from store.errors import ConflictError, WriteError
+from store.extents import Extent, allocate_extents, into_batches
+from store.fork import Batch, ClipWrite, Fork, Slot, merge_written, write_clip
+from store.layout import (
+    block_frames,
+    frames_allocated,
+    grow,
+    require_dataset,
+    require_features,
+)
+from store.location import commit_lock
+from store.relocate import relocate
+from store.schema import SCHEMA_VERSION, ClipRow, FeatureSchema, check_features
+from store.table import ClipTable, read_table
+
+if TYPE_CHECKING:
+    from store.repository import Cache
+
+COMMIT_TRIES = 20
+"""Attempts against other committers on object storage, where no lock is held."""
+
+MAX_CLIPS = 32
+"""Clips in a batch, unless the caller says otherwise."""
+
+
+class WriteSession:
+    """Made by `Cache.write`. Leaving the with-block commits once, or, after an exception or if
+    nothing was written, not at all."""
+
+    def __init__(
+        self,
+        cache: "Cache",
+        dataset: str,
+        features: Mapping[str, FeatureSchema],
+        message: str,
+        metadata: Mapping[str, Any],
+        replace: frozenset[str],
+    ) -> None:
+        """Use `Cache.write`."""
+        check_features(features)
+        self.dataset = dataset
+        self.snapshot_id: str | None = None
+        """Snapshot that this session made; None until then, and if it changed nothing."""
+        self.superseded: list[str] = []
+        """Clips not committed, because another writer changed them in the meantime."""
+        self._cache = cache
+        self._features = dict(features)
+        self._message = message
+        self._metadata = dict(metadata)
+        self._replace = replace
+        self._changes = Changes()
+        self._forked = False
+        self._open: tuple[icechunk.Session, zarr.Group, ClipTable] | None = None
+
+    def __enter__(self) -> "WriteSession":
+        """Open a session on the newest snapshot."""
+        session = self._cache.repository.writable_session("main")
+        root = zarr.open_group(session.store, mode="r+")
+        group = require_dataset(root, self.dataset)
+        replaced = require_features(group, self._features, self._replace)
+        table = read_table(group)
+        drop_cells(group, table, replaced)
+        self._open = session, group, table
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit what was merged, unless an exception is on its way."""
+        try:
+            if kind is None and self._changes:
+                self._commit()
+        finally:
+            self._open = None
+
+    def allocate(self, rows: Sequence[ClipRow], max_clips: int = MAX_CLIPS) -> list[Batch]:
+        """Give each clip its place, and the clips in batches of at most `max_clips`.
+
+        A clip that the store has with the same content keeps its extent; any other gets whole
+        blocks of its own. So batches never share a shard, and any grouping of slots is safe.
+        To be called before the first fork. Raises WriteError.
+        """
+        _, group, table = self._state()
+        if self._forked:
+            raise WriteError("allocate all clips of a session before its first fork")
+        for row in rows:
+            if row.clip_id in self._changes.rows:
+                raise WriteError(f"clip {row.clip_id} is allocated twice in this session")
+            unknown = [name for name in row.cells if name not in self._features]
+            if unknown:
+                raise WriteError(
+                    f"clip {row.clip_id} plans {', '.join(unknown)}, which the session does not "
+                    f"declare (declared: {', '.join(self._features)})"
+                )
+            self._changes.rows[row.clip_id] = row
+        kept = {row.clip_id: _kept_extent(table, row) for row in rows}
+        lengths = [0 if kept[row.clip_id] else row.frames for row in rows]
+        extents, stop = allocate_extents(lengths, frames_allocated(group), block_frames(group))
+        if stop > frames_allocated(group):
+            grow(group, stop)
+        slots = []
+        for row, extent in zip(rows, extents, strict=True):
+            old = kept[row.clip_id]
+            slots.append(Slot(row.clip_id, old or extent, old is not None, dict(row.cells)))
+            self._changes.slots[row.clip_id] = slots[-1]
+        return [Batch(tuple(batch)) for batch in into_batches(slots, max_clips)]
+
+    def fork(self, batch: Batch | None = None) -> Fork:
+        """A picklable fork that may write the clips of `batch` (default: all allocated)."""
+        session, _, _ = self._state()
+        self._forked = True
+        slots = self._changes.slots
+        if batch is not None:
+            slots = {slot.clip_id: slot for slot in batch.slots}
+        return Fork(_fork(session), self.dataset, self._features, slots)
+
+    def merge(self, *forks: Fork) -> None:
+        """Take back written forks, in any order; raises WriteError if two wrote one clip."""
+        session, _, _ = self._state()
+        merge_written(self._changes.written, forks, self._changes.slots)
+        for fork in forks:
+            session.merge(fork.session)
+
+    def write_clip(self, write: ClipWrite) -> None:
+        """Write a clip from this process."""
+        fork = self.fork()
+        write_clip(fork, write)
+        self.merge(fork)
+
+    def remove_clips(self, clip_ids: Sequence[str]) -> None:
+        """Forget clips: their rows, cells and frames (older snapshots keep them)."""
+        _, _, table = self._state()
+        for clip_id in clip_ids:
+            table.row(clip_id)
+            if clip_id in self._changes.rows:
+                raise WriteError(f"clip {clip_id} is written and removed in one session")
+        self._changes.removed.extend(clip_ids)
+
+    def put_hyperplanes(
+        self,
+        feature: str,
+        scope: str,
+        arrays: Mapping[str, np.ndarray],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        """Store a fit on `feature` for `scope` (an identity, or `pooled`): arrays by name, and
+        JSON-able attributes (tags, scores, provenance)."""
+        self._state()
+        self._changes.planes[feature, scope] = dict(arrays), dict(attributes)
+
+    def _state(self) -> tuple[icechunk.Session, zarr.Group, ClipTable]:
+        if self._open is None:
+            raise WriteError("the session is closed: use it inside `with cache.write(...)`")
+        return self._open
+
+    def _commit(self) -> None:
+        session, group, table = self._state()
+        repository = self._cache.repository
+        with commit_lock(self._cache.location):
+            for _ in range(COMMIT_TRIES):
+                changes = self._changes
+                target = session
+                if repository.lookup_branch("main") == session.snapshot_id:
+                    apply_changes(group, table, changes)
+                else:
+                    target = repository.writable_session("main")
+                    at_tip = relocate(
+                        session,
+                        target,
+                        self.dataset,
+                        self._features,
+                        self._replace,
+                        table,
+                        changes,
+                    )
+                    changes, self.superseded = at_tip[2], at_tip[3]
+                    if not changes:
+                        return
+                    apply_changes(at_tip[0], at_tip[1], changes)
+                try:
+                    self.snapshot_id = target.commit(self._message, self._commit_metadata(changes))
+                except icechunk.ConflictError:
+                    continue
+                return
+        raise ConflictError(
+            f"{self._cache.location}: {COMMIT_TRIES} times another writer committed first; "
+            "run again: what is already stored will not be computed again"
+        )
+
+    def _commit_metadata(self, changes: Changes) -> dict[str, Any]:
+        return {
+            **self._metadata,
+            "dataset": self.dataset,
+            "emohead": package_version(),
+            "schema_version": SCHEMA_VERSION,
+            **changes.facts(),
+            **({"superseded": self.superseded} if self.superseded else {}),
+        }
+
+
+def package_version() -> str:
+    """Version of the installed emohead."""
+    try:
+        return importlib.metadata.version("emohead")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _kept_extent(table: ClipTable, row: ClipRow) -> Extent | None:
+    """The stored extent, if the stored content is the row's."""
+    at = table.row_of.get(row.clip_id)
+    if at is None or table.columns["content"][at] != row.content:
+        return None
+    return stored_extent(table, at)
+
+
+def _fork(session: icechunk.Session) -> icechunk.ForkSession:
+    """Fork a session that has made and resized arrays, and only that.
+
+    `Session.fork` refuses any uncommitted change. The refusal would cost a commit of its own before
+    each session; the change set of a fork is a copy of its parent's, so merging it back adds just
+    what the fork wrote (tests/store/test_session.py holds it against a model, in icechunk 1.1
+    and 2.3; docs/decisions/0005).
+    """
+    return icechunk.ForkSession(PySession.from_bytes(session._session.as_bytes()))
