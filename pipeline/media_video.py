@@ -34,7 +34,7 @@ class VideoConfig:
 
     samples: int = 16
     """Frames in which the face is searched."""
-    memory: int = 512 * 2**20
+    memory: int = 768 * 2**20
     """Bytes of undeveloped frames held at most; a larger clip is decoded twice."""
 
 
