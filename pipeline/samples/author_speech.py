@@ -20,7 +20,7 @@ _LEAD = 0.10
 _TAIL = 0.12
 
 # How a reading differs from the neutral one: words a minute, pitch, pitch range, loudness.
-_VOICES = {"iris": ("en-us+f3", 46), "mara": ("en-us+f2", 34)}
+_VOICES = {"iris": ("en-us+f3", 46), "milo": ("en-us+m3", 42)}
 _MANNER = {
     "neutral": (178, 0, 45, 0.60),
     "happy": (192, 16, 95, 0.75),

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from pipeline.samples import indices
 from pipeline.samples.frame import HeadFrame, lift
+from pipeline.samples.geometry import flatten
 from pipeline.samples.portrait import TEXELS, WINDOW
 
 SIDE = WINDOW * TEXELS
@@ -55,10 +56,11 @@ def _place(x: np.ndarray, y: np.ndarray, depth: np.ndarray, frame: HeadFrame) ->
 
 def _eye(landmarks: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], frame: HeadFrame):
     rim = landmarks[[*upper, *lower]]
+    rim = np.column_stack([rim[:, :2], flatten(rim[:, 2])])
     centre = rim[:, :2].mean(axis=0)
     # a plane through the lids, a little behind them: the eye turns too little to tell it from a ball
     plane = np.linalg.lstsq(np.column_stack([rim[:, :2], np.ones(len(rim))]), rim[:, 2], rcond=None)
-    u, v = np.meshgrid(np.linspace(-10.5, 10.5, 11), np.linspace(-6, 6, 7))
+    u, v = np.meshgrid(np.linspace(-12.5, 12.5, 11), np.linspace(-6, 6, 7))
     x, y = centre[0] + u, centre[1] + v
     ball = plane[0][0] * x + plane[0][1] * y + plane[0][2] + 2.2
     texture = texture_position(np.column_stack([x.ravel(), y.ravel()])) + (0, SIDE)
@@ -84,11 +86,11 @@ def _teeth(landmarks: np.ndarray, frame: HeadFrame, *, upper: bool) -> Patch:
         depth = np.broadcast_to(lips + 3.2, y.shape)
         brightness = 0.92 - 0.25 * arch**2 - 0.18 * (1 - t) ** 2
     else:
-        rest = y_bottom.max() - 0.6 - 1.2 * arch**2
+        rest = landmarks[[61, 291], 1].mean() + 7.0 - 1.2 * arch**2
         y = rest + t * 8.0
         strip = strip[::-1]
         depth = np.broadcast_to(lips + 5.0, y.shape)
-        brightness = 0.72 - 0.3 * arch**2 - 0.2 * t
+        brightness = 0.58 - 0.3 * arch**2 - 0.2 * t
     grid_x = np.broadcast_to(x, y.shape)
     texture = texture_position(np.column_stack([grid_x.ravel(), strip.ravel()])) + (0, SIDE)
     shade = np.broadcast_to(brightness, y.shape).ravel()
@@ -98,11 +100,12 @@ def _teeth(landmarks: np.ndarray, frame: HeadFrame, *, upper: bool) -> Patch:
 
 def _plain(
     landmarks: np.ndarray, frame: HeadFrame, tile: tuple[int, int], half: tuple[float, float],
-    offset: tuple[float, float], jaw: float, shade: np.ndarray,
+    offset: tuple[float, float], jaw: float, shade: np.ndarray, rounded: float = 0.0,
 ) -> Patch:  # fmt: skip
     corners = landmarks[[61, 291]].mean(axis=0)
     u, v = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9))
-    x, y = corners[0] + half[0] * u, corners[1] + offset[0] + half[1] * v
+    x = corners[0] + half[0] * u
+    y = corners[1] + offset[0] + half[1] * v * np.sqrt(1.02 - (u * rounded) ** 2)
     depth = np.full(u.shape, corners[2] + offset[1]) + 1.5 * (u**2 + v**2)
     texture = np.tile(np.array(tile, float) + (0, SIDE), (u.size, 1))
     return Patch(_place(x, y, depth, frame), texture, shade.ravel(), jaw, False, _grid(9, 9))
@@ -111,12 +114,12 @@ def _plain(
 def build_cavities(landmarks: Float[np.ndarray, "478 3"], frame: HeadFrame) -> list[Patch]:
     """All patches of a portrait, from front to back."""
     u, v = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9))
-    dome = np.clip(1.0 - 0.45 * (u**2 + v**2), 0.25, 1.0)
+    dome = np.clip(0.85 - 0.6 * np.maximum(u**2, v**2), 0.22, 1.0)
     return [
         _eye(landmarks, indices.EYE_RIGHT_UPPER, indices.EYE_RIGHT_LOWER, frame),
         _eye(landmarks, indices.EYE_LEFT_UPPER, indices.EYE_LEFT_LOWER, frame),
         _teeth(landmarks, frame, upper=True),
         _teeth(landmarks, frame, upper=False),
-        _plain(landmarks, frame, TONGUE_TILE, (11, 5.5), (14.5, 1.5), 0.85, dome),
+        _plain(landmarks, frame, TONGUE_TILE, (12, 6.0), (11.5, 3.0), 0.85, dome, 1.0),
         _plain(landmarks, frame, DARK_TILE, (20, 15), (11, 11.0), 0.0, np.ones(81)),
     ]

@@ -90,7 +90,9 @@ def _mouth_fields(head: np.ndarray, low: np.ndarray) -> dict[str, np.ndarray]:
 def _brow_fields(head: np.ndarray) -> dict[str, np.ndarray]:
     zero = np.zeros(len(head))
     eyes = head[[33, 133, 263, 362], 1].mean()
-    lift = _smooth((eyes - 5.5 - head[:, 1]) / 7)  # nothing at the lids, all at the brows
+    # nothing at the lids, all at the brows; over the nose the skin gives over a longer way
+    bridge = np.exp(-((head[:, 0] / 9) ** 2))
+    lift = _smooth((eyes - 2.5 + 14 * bridge - head[:, 1]) / (5.5 + 15 * bridge))
     inner = outer = gap = zero
     for brow, sign in (
         ((*indices.BROW_RIGHT_UPPER, *indices.BROW_RIGHT_LOWER), 1.0),

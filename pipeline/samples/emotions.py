@@ -31,9 +31,9 @@ _OFFSETS: dict[str, dict[str, float]] = {
         "mouth_width": -0.020,
         "upper_lip_raise": 0.012,
         "lower_lip_drop": 0.012,
-        "brow_inner_raise": -0.040,
+        "brow_inner_raise": -0.036,
         "brow_outer_raise": 0.004,
-        "brow_gap": -0.040,
+        "brow_gap": -0.022,
         "eye_open": 0.006,
     },
 }

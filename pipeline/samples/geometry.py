@@ -127,6 +127,12 @@ def _depth_field(landmarks: np.ndarray, portrait: Portrait) -> RBFInterpolator:
     return RBFInterpolator(spots, depth, kernel="thin_plate_spline", smoothing=2.0)
 
 
+def _between(outline: np.ndarray, pieces: int = 6) -> np.ndarray:
+    """Points on an outline's edges, so dense that the triangulation cannot cross it."""
+    share = (np.arange(1, pieces) / pieces)[:, None, None]
+    return (outline + share * (np.roll(outline, -1, axis=0) - outline)).reshape(-1, 2)
+
+
 def _subdivide(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     unique, inverse = np.unique(edges, axis=0, return_inverse=True)
@@ -152,13 +158,14 @@ def _outside(
 def build_surface(portrait: Portrait) -> Surface:
     """Triangulate the portrait; vertex i < 468 is face-mesh point i."""
     landmarks = portrait.landmarks
-    points = np.concatenate([landmarks[:FACE_POINTS, :2], _rim_points(landmarks)])
-    triangles = Delaunay(points).simplices
     holes = [
         opening(landmarks, indices.LIP_INNER_UPPER, indices.LIP_INNER_LOWER),
         opening(landmarks, indices.EYE_RIGHT_UPPER, indices.EYE_RIGHT_LOWER),
         opening(landmarks, indices.EYE_LEFT_UPPER, indices.EYE_LEFT_LOWER),
     ]
+    seams = [_between(hole) for hole in holes]
+    points = np.concatenate([landmarks[:FACE_POINTS, :2], _rim_points(landmarks), *seams])
+    triangles = Delaunay(points).simplices
     triangles = triangles[_outside(points, triangles, holes)]
     points, triangles = _subdivide(points, triangles)
     depth = _depth_field(landmarks, portrait)(points)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.errors import InputError
+from pipeline.samples.colours import darken_brows, repaint
 from pipeline.samples.neutral import MouthShape
 from pipeline.samples.portrait import Portrait
 
@@ -31,13 +32,53 @@ def _bump(head: np.ndarray, x: float, y: float, sx: float, sy: float) -> np.ndar
     return np.exp(-0.5 * (((head[:, 0] - x) / sx) ** 2 + ((head[:, 1] - y) / sy) ** 2))
 
 
-def _mara_shape(head: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "vertices 3"]:
-    return head
+def _smooth(t: np.ndarray) -> np.ndarray:
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _longer_face(head: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "vertices 3"]:
+    """A longer, squarer face: wide jaw, long nose, wide-set eyes, low brows, flat hair."""
+    x, y = head[:, 0], head[:, 1]
+    band = np.exp(-0.5 * ((y - 40) / 16) ** 2)
+    cheeks = np.exp(-0.5 * ((y - 2) / 14) ** 2)
+    inside = np.exp(-0.5 * (np.maximum(np.abs(x) - 44, 0) / 8) ** 2)
+    hair = _smooth((np.abs(x) - 46) / 14) * _smooth((22 - y) / 14)
+    crown = _smooth((-52 - y) / 36)
+    out = head.copy()
+    out[:, 0] += x * (0.09 * band - 0.05 * cheeks) * inside - 0.13 * hair * x
+    out[:, 0] += 2.2 * (_bump(head, 19, -15, 10, 7) - _bump(head, -19, -15, 10, 7))
+    out[:, 0] += 0.16 * x * _bump(head, 0, 11, 9, 7)
+    out[:, 1] += 6.0 * _smooth((y + 4) / 60) * (1 - _smooth((y - 62) / 24)) * inside
+    out[:, 1] += 2.6 * _bump(head, 0, 10, 12, 9) + 1.8 * _bump(head, 0, -28, 34, 6)
+    out[:, 1] += 9.0 * crown
+    out[:, 2] -= 3.0 * _bump(head, 0, 9, 8, 12)
+    return out
+
+
+def _as_photographed(portrait: Portrait) -> Portrait:
+    return darken_brows(portrait, strength=0.35, widen=0.8, seed=1)
+
+
+def _dark_and_tanned(portrait: Portrait) -> Portrait:
+    painted = repaint(
+        portrait,
+        skin=(0.80, 0.71, 0.63),
+        hair=(0.62, 0.56, 0.55),
+        hair_gamma=1.5,
+        background=(0.50, 0.66, 0.70),
+    )
+    return darken_brows(painted, strength=0.85, widen=1.25, seed=2)
 
 
 _LOOKS = {
-    "iris": Looks(False, MouthShape(), _same, lambda portrait: portrait),
-    "mara": Looks(True, MouthShape(), _mara_shape, lambda portrait: portrait),
+    "iris": Looks(False, MouthShape(), _same, _as_photographed),
+    "milo": Looks(
+        True,
+        MouthShape(half_width=19.5, upper=5.4, lower=7.0),
+        _longer_face,
+        _dark_and_tanned,
+    ),
 }
 
 

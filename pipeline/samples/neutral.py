@@ -40,7 +40,7 @@ def lower_side(head: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, " ver
     x, y = head[:, 0], head[:, 1]
     line = np.interp(x, middle[:, 0], middle[:, 1])
     beyond = np.maximum(0, np.abs(x - middle[[0, -1], 0].mean()) - np.ptp(middle[:, 0]) / 2)
-    soft = np.interp(x, middle[:, 0], half) * 0.9 + 0.25 + 0.8 * beyond
+    soft = np.interp(x, middle[:, 0], half) * 0.9 + 0.02 + 0.8 * beyond
     step = np.clip((y - line) / soft, -1, 1)
     return 0.5 + 0.5 * np.sin(step * np.pi / 2)
 

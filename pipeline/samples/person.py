@@ -41,19 +41,16 @@ class Person:
     """Distance of the eyes' centres, units: the length unit of the truth's translations."""
 
 
-def _lip_shade(count: int) -> np.ndarray:
-    shade = np.ones(count)
-    shade[list(indices.LIP_INNER_UPPER)] = 0.72
-    shade[list(indices.LIP_INNER_LOWER)] = 0.80
-    return shade
-
-
-def _inset_lips(picture: np.ndarray) -> np.ndarray:
-    """Texture positions of the inner lips moved into the lip, off the teeth's reflections."""
-    out = picture.copy()
-    out[list(indices.LIP_INNER_UPPER)[1:-1], 1] -= 0.6
-    out[list(indices.LIP_INNER_LOWER)[1:-1], 1] += 0.7
-    return out
+def _at_inner_lips(picture: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much a vertex lies on the inner edge of the upper and of the lower lip, 0..1."""
+    x, y = picture.T
+    out = []
+    for contour in (indices.LIP_INNER_UPPER, indices.LIP_INNER_LOWER):
+        line = landmarks[list(contour)]
+        s = 2 * (x - line[0, 0]) / (line[-1, 0] - line[0, 0]) - 1
+        near = np.exp(-(((y - np.interp(x, line[:, 0], line[:, 1])) / 0.6) ** 2))
+        out.append(near * np.clip(4 * (1 - np.abs(s)), 0, 1))
+    return out[0], out[1]
 
 
 def _jaw_motion(patches: list[Patch], length: float) -> np.ndarray:
@@ -77,6 +74,9 @@ def build_person(identity: str) -> Person:
     behind = [looks.reshape(p.head) for p in patches]
     vertices = np.concatenate([sheet, *behind])
     fields = np.concatenate([basis.fields, _jaw_motion(patches, length)], axis=1)
+    upper, lower = _at_inner_lips(surface.picture, portrait.landmarks)
+    # texture of the lips' edges is taken from inside the lip, off the teeth's reflections
+    inset = surface.picture + np.column_stack([np.zeros(len(upper)), 0.7 * lower - 0.6 * upper])
     starts = np.cumsum([len(sheet), *(len(p.head) for p in patches)])
     triangles = [surface.triangles]
     triangles += [p.triangles + s for p, s in zip(patches, starts, strict=False)]
@@ -90,9 +90,9 @@ def build_person(identity: str) -> Person:
         ),
         follow=np.concatenate([surface.follow, np.ones(extra)]),
         texture=np.concatenate(
-            [texture_position(_inset_lips(surface.picture)), *(p.texture for p in patches)]
+            [texture_position(inset), *(p.texture for p in patches)]
         ),
-        shade=np.concatenate([_lip_shade(count), *(p.shade for p in patches)]),
+        shade=np.concatenate([1 - 0.3 * upper - 0.2 * lower, *(p.shade for p in patches)]),
         lit=np.concatenate([surface.follow, np.zeros(extra)]),
         triangles=np.concatenate(triangles),
         frame=surface.frame,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-IDENTITIES = ("iris", "mara")
+IDENTITIES = ("iris", "milo")
 """The two people of the samples."""
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")

@@ -62,6 +62,40 @@ def _behind(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return out
 
 
+def _without_corner_shadows(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The lips' texture with the dark of the smile's corners painted over: a closed mouth has none."""
+    out = image.copy()
+    for corner in (61, 291):
+        x, y = texture_position(landmarks[[corner]])[0]
+        half = 9 * TEXELS
+        box = (slice(int(y - half), int(y + half)), slice(int(x - half), int(x + half)))
+        part = out[box]
+        v, u = np.mgrid[-half:half, -half:half] / TEXELS
+        near = np.clip(1.6 - np.hypot(u / 5.5, v / 4.0), 0, 1)
+        light = cv2.GaussianBlur(part.sum(axis=2) / 3, (0, 0), 1.0)
+        dark = np.clip((np.percentile(light, 40) - light) / 25, 0, 1)
+        hidden = cv2.dilate((near * dark).astype(np.float32), np.ones((5, 5), np.uint8))
+        hidden = hidden.astype(np.float64)
+        part += hidden[..., None] * (push_pull(part, 1 - np.clip(hidden * 3, 0, 1)) - part)
+    return out
+
+
+def _softer_folds(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The smile's folds from nose to mouth at part of their depth."""
+    folds = np.zeros((SIDE, SIDE), np.float32)
+    for line in ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432)):
+        points = texture_position(landmarks[list(line)])
+        cv2.polylines(folds, [np.round(points).astype(np.int32)], False, 1.0, 9 * TEXELS)
+    for corner in (61, 291):
+        x, y = texture_position(landmarks[[corner]])[0]
+        cv2.circle(folds, (int(x), int(y)), 3 * TEXELS, 0.0, -1)
+    folds = cv2.GaussianBlur(folds, (0, 0), 1.5 * TEXELS).astype(np.float64)[..., None]
+    smooth = cv2.GaussianBlur(image, (0, 0), 5.0 * TEXELS)
+    fine = image - cv2.GaussianBlur(image, (0, 0), 0.8 * TEXELS)
+    lifted = np.maximum(image, smooth + fine)
+    return image + 0.7 * folds * (lifted - image)
+
+
 def build_skin(portrait: Portrait) -> Skin:
     """Atlas and plate of a portrait (already in the identity's colours)."""
     image = portrait.image.astype(np.float64)
@@ -70,7 +104,8 @@ def build_skin(portrait: Portrait) -> Skin:
     to_neck = np.clip((y - 20) / 10, 0, 1)
     matte = np.where(y < COLLAR_TOP - 14, loose + to_neck * (portrait.matte - loose), 1.0)
     alpha = matte * head_region(x, y, portrait)
-    top = np.dstack([image, 255 * alpha])
+    relaxed = _softer_folds(_without_corner_shadows(image, portrait.landmarks), portrait.landmarks)
+    top = np.dstack([relaxed, 255 * alpha])
     behind = np.dstack([_behind(image, portrait.landmarks), np.full((SIDE, SIDE), 255.0)])
     atlas = np.concatenate([top, behind]).clip(0, 255).round().astype(np.uint8)
 
