@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 # NVIDIA's and Triton's wheels ride on GPU builds of torch: the lock is for CPU. MediaPipe names jax and sounddevice
 # for its model converter and microphone demos alone; without them it loads and runs (400 MB less to install).
-SKIP = re.compile(r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$)")
+SKIP = re.compile(r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$|sentence-transformers$)")
 
 
 def normal(name: str) -> str:

@@ -3,15 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from flows.config_base import FlowConfig
+from flows.features import FeatureNames
 
 Workers = Annotated[int, Field(ge=1, le=256)]
-
-
-class FlowConfig(BaseModel):
-    """Common ground: no unknown field passes, nothing changes after it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PreprocessConfig(FlowConfig):
@@ -46,6 +43,7 @@ class AudioExpressionFlowConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field("clips", description="Group of the store")
+    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
     ref: str = Field("main", description="Branch, tag or snapshot id to train from")
     out: Path = Field(description="Folder of the checkpoint")
     preset: Literal["demo", "paper"] = Field("paper", description="Sizes and number of steps")
@@ -59,6 +57,7 @@ class HeadFlowConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field("clips", description="Group of the store")
+    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
     ref: str = Field("main", description="Branch, tag or snapshot id to train from")
     identity: str = Field(description="Whose head")
     out: Path = Field(description="Folder of the head")
@@ -73,6 +72,7 @@ class SynthesizeConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field("clips", description="Group of the store")
+    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
     ref: str = Field("main", description="Branch, tag or snapshot id")
     identity: str = Field(description="Whose head speaks")
     head: Path = Field(description="Folder of the head")

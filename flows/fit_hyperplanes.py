@@ -1,0 +1,137 @@
+"""Flow `fit-hyperplanes`: the emotion directions of every identity, and pooled, from the valid expression cells."""
+
+from typing import Any
+
+import numpy as np
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.config import HyperplaneFlowConfig
+from flows.errors import NothingToDo
+from flows.progress import step
+from flows.reading import cells_key, clips_with
+from pipeline.hyperplane_record import from_record, to_record
+from pipeline.hyperplanes import HyperplaneSet, fit_scopes
+from store import Cache, Snapshot
+
+MAR = "face/mar"
+
+
+@task(name="fit", cache_policy=NO_CACHE, persist_result=False)
+def fit(
+    snapshot: Snapshot, dataset: str, expression: str, clip_ids: list[str], names: tuple[str, ...]
+) -> tuple[dict[str, HyperplaneSet], dict[str, str]]:
+    """Read the cells and fit; refused identities come with their reasons."""
+    clips = snapshot.clips(dataset)
+    alpha = [snapshot.read(dataset, expression, clip_id) for clip_id in clip_ids]
+    mar = [snapshot.read(dataset, MAR, clip_id) for clip_id in clip_ids]
+    lengths = [len(values) for values in alpha]
+
+    def per_frame(column: str) -> list[str]:
+        return list(np.repeat([clips[column][clip_id] for clip_id in clip_ids], lengths))
+
+    return fit_scopes(
+        np.concatenate(alpha),
+        np.concatenate(mar),
+        per_frame("emotion"),
+        list(np.repeat(clip_ids, lengths)),
+        per_frame("identity"),
+        feature=expression,
+        names=names,
+    )
+
+
+@flow(name="fit-hyperplanes", flow_run_name="fit-hyperplanes {config.dataset}", persist_result=False)
+def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
+    """Fit and store the planes, unless the ones there were fitted on these very cells.
+
+    Raises:
+        NothingToDo: no clip has both expression and mouth cells.
+    """
+    with step("fit hyperplanes"):
+        cache = Cache.open(config.store)
+        snapshot = cache.snapshot()
+        clip_ids = clips_with(snapshot, config.dataset, (config.expression, MAR))
+        if not clip_ids:
+            raise NothingToDo(
+                f"no clip of {config.dataset!r} has valid {config.expression} and {MAR} cells; run "
+                "`emohead preprocess` on videos that show a face"
+            )
+        key = cells_key(snapshot, config.dataset, clip_ids, (config.expression, MAR))
+        stored = stored_planes(snapshot, config.dataset, config.expression)
+        if stored and all(attrs.get("cells") == key for _, attrs in stored.values()):
+            sets = {scope: from_record(arrays, attrs) for scope, (arrays, attrs) in stored.items()}
+            return _summary(sets, {}, snapshot.id, reused=True)
+        names = expression_names(config.expression)
+        sets, refused = fit(snapshot, config.dataset, config.expression, clip_ids, names)
+        metadata = {"flow": "fit-hyperplanes", "cells": key}
+        message = f"hyperplanes of {len(sets)} scopes"
+        with cache.write(config.dataset, {}, message, metadata) as session:
+            for scope, planes in sets.items():
+                arrays, attributes = to_record(planes)
+                session.put_hyperplanes(
+                    config.expression, scope, arrays, {**attributes, "cells": key}
+                )
+        summary = _summary(sets, refused, session.snapshot_id or snapshot.id, reused=False)
+    create_table_artifact(key="hyperplanes", table=summary["planes"])
+    return summary
+
+
+def stored_planes(
+    snapshot: Snapshot, dataset: str, expression: str
+) -> dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    """Scope → (arrays, attributes) of the planes in a snapshot."""
+    found = {}
+    for scope in snapshot.hyperplane_scopes(dataset, expression):
+        record = snapshot.hyperplanes(dataset, expression, scope)
+        if record is not None:
+            attributes = record.pop("attrs")
+            found[scope] = (record, attributes)
+    return found
+
+
+def read_planes(snapshot: Snapshot, dataset: str, expression: str) -> dict[str, HyperplaneSet]:
+    """Planes and whitening of every scope.
+
+    Raises:
+        NothingToDo: none were fitted.
+    """
+    stored = stored_planes(snapshot, dataset, expression)
+    if not stored:
+        raise NothingToDo(
+            f"snapshot {snapshot.id} holds no hyperplanes on {expression}; run the fit-hyperplanes flow first"
+        )
+    return {scope: from_record(arrays, attributes) for scope, (arrays, attributes) in stored.items()}
+
+
+def expression_names(expression: str) -> tuple[str, ...]:
+    """Names of the coefficients of an expression feature."""
+    from pipeline.face.semantic import NAMES
+
+    return NAMES if expression == "expression/semantic" else ()
+
+
+def _summary(
+    sets: dict[str, HyperplaneSet], refused: dict[str, str], snapshot: str, *, reused: bool
+) -> dict[str, Any]:
+    planes = [
+        {
+            "scope": scope,
+            "emotion": tag,
+            "held-out accuracy": plane.accuracy,
+            "how": plane.accuracy_note,
+            "training accuracy": plane.train_accuracy,
+            "clips": plane.clips,
+            "frames": plane.frames,
+        }
+        for scope, group in sets.items()
+        for tag, plane in group.planes.items()
+    ]
+    reasons = [
+        {"scope": scope, "emotion": tag, "reason": why}
+        for scope, group in sets.items()
+        for tag, why in group.rejected.items()
+    ]
+    reasons += [{"scope": scope, "emotion": "all", "reason": why} for scope, why in refused.items()]
+    return {"planes": planes, "rejected": reasons, "snapshot": snapshot, "reused": reused}

@@ -1,0 +1,123 @@
+"""Flow `train-head`: cached frames, cameras and coefficients of one identity to a radiance field of its head."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows import reuse
+from flows.config import HeadFlowConfig
+from flows.errors import NothingToDo
+from flows.features import FeatureNames
+from flows.fit_hyperplanes import read_planes
+from flows.presets import head_settings
+from flows.progress import step
+from flows.reading import cells_key, clips_with
+from flows.train_audio_expression import splits_of
+from pipeline.face.pose import FOCAL_FACTOR
+from render.head_data import HeadData, hold_out
+from render.trainer import HeadConfig
+from store import Cache, Snapshot
+
+MAX_FRAMES = 2400
+"""Frames of one identity that are read; more are thinned out evenly, so that memory stays below 1 GB at 256²."""
+
+
+def head_features(names: FeatureNames) -> tuple[str, ...]:
+    """Cells a head is trained from."""
+    return (names.frames, names.parsing, names.camera, names.expression, names.found)
+
+
+def head_clips(snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames) -> list[str]:
+    """Clips of an identity with everything a head needs.
+
+    Raises:
+        NothingToDo: there is none; the identities that could be rendered are named.
+    """
+    usable = clips_with(snapshot, dataset, head_features(names))
+    who = snapshot.clips(dataset).identity
+    clips = [clip_id for clip_id in usable if who[clip_id] == identity]
+    if not clips:
+        known = ", ".join(sorted({who[clip_id] for clip_id in usable})) or "none"
+        raise NothingToDo(
+            f"identity {identity!r} has no clip with frames, parsing and pose; identities that do: {known}"
+        )
+    return clips
+
+
+def head_data(
+    snapshot: Snapshot, dataset: str, clip_ids: list[str], names: FeatureNames
+) -> HeadData:
+    """Arrays of one identity, coefficients whitened by its stored statistics.
+
+    Held out are the clips that the network did not learn from either; where the corpus leaves all
+    clips to training, the last ones are held out.
+    """
+    identity = snapshot.clips(dataset).identity[clip_ids[0]]
+    whitening = read_planes(snapshot, dataset, names.expression)[identity].whitening
+    lengths = [snapshot.frames(dataset, clip_id) for clip_id in clip_ids]
+    stride = max(1, -(-sum(lengths) // MAX_FRAMES))
+
+    def read(feature: str) -> np.ndarray:
+        return np.concatenate(
+            [snapshot.read(dataset, feature, clip_id)[::stride] for clip_id in clip_ids]
+        )
+
+    frames = read(names.frames)
+    counts = [-(-length // stride) for length in lengths]
+    per_frame = tuple(str(c) for c in np.repeat(clip_ids, counts))
+    splits = splits_of(snapshot, dataset, clip_ids)
+    test = np.array([splits[clip_id] != "train" for clip_id in per_frame])
+    if not test.any():
+        test = hold_out(per_frame)
+    return HeadData(
+        frames=frames,
+        labels=read(names.parsing),
+        cameras=read(names.camera).astype(np.float64),
+        focal=FOCAL_FACTOR * frames.shape[1],
+        alpha=whitening.whiten(read(names.expression)),
+        found=read(names.found) == 1,
+        clip_ids=per_frame,
+        test=test,
+    )
+
+
+@task(name="train head", cache_policy=NO_CACHE, persist_result=False)
+def train(data: HeadData, config: HeadConfig, out: Path, provenance: dict[str, Any]) -> None:
+    """The loop itself; goes on where a killed run stopped."""
+    from render.trainer import train_head as fit
+
+    with step("train head", total=config.steps, unit="steps") as bar:
+
+        def seen(done: int, total: int, metrics: dict[str, float]) -> None:
+            bar.total = total
+            bar.update(done, note=f"PSNR {metrics.get('psnr', float('nan')):.1f} dB")
+
+        fit(data, config, out, seen, provenance)
+
+
+@flow(name="train-head", flow_run_name="train-head {config.identity}", persist_result=False)
+def train_head(config: HeadFlowConfig) -> dict[str, Any]:
+    """Train from a snapshot, or reuse a head trained on these very cells with these settings.
+
+    Raises:
+        NothingToDo: the identity has no clip with frames, parsing and pose.
+        HeadDataError: too few usable frames.
+    """
+    snapshot = Cache.open(config.store).snapshot(config.ref)
+    clip_ids = head_clips(snapshot, config.dataset, config.identity, config.names)
+    settings = {**head_settings(config.preset), **config.settings}
+    key = {
+        "cells": cells_key(snapshot, config.dataset, clip_ids, head_features(config.names)),
+        "settings": settings,
+    }
+    reused = reuse.is_finished(config.out, key)
+    if not reused:
+        reuse.start(config.out, key)
+        data = head_data(snapshot, config.dataset, clip_ids, config.names)
+        provenance = {"snapshot": snapshot.id, "identity": config.identity, **key}
+        train(data, HeadConfig(**settings), config.out, provenance)
+        reuse.finish(config.out, key)
+    return {"identity": config.identity, "clips": clip_ids, "reused": reused, "snapshot": snapshot.id}
