@@ -18,11 +18,13 @@ from store.errors import (
 from store.fingerprints import fingerprint
 from store.fork import Batch, ClipWrite, Fork, Slot, write_clip
 from store.image_codec import ImageCodec
+from store.packs import Pack, pack
 from store.planning import EncoderKey, Plan, PlannedCell, SourceKey, plan
 from store.read import Snapshot
 from store.repository import Cache, LogEntry
 from store.schema import BLOCK_FRAMES, SCHEMA_VERSION, ClipRow, FeatureSchema
 from store.session import WriteSession
+from store.validate import Problem, Report
 
 __all__ = [
     "BLOCK_FRAMES",
@@ -42,10 +44,13 @@ __all__ = [
     "ImageCodec",
     "LocationError",
     "LogEntry",
+    "Pack",
     "PackError",
     "Plan",
     "PlanError",
     "PlannedCell",
+    "Problem",
+    "Report",
     "SchemaError",
     "Slot",
     "Snapshot",
@@ -56,6 +61,7 @@ __all__ = [
     "WriteError",
     "WriteSession",
     "fingerprint",
+    "pack",
     "plan",
     "write_clip",
 ]

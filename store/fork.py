@@ -78,6 +78,8 @@ class Fork:
     features: Mapping[str, FeatureSchema]
     slots: Mapping[str, Slot]
     written: dict[str, WrittenClip] = field(default_factory=dict)
+    unfinished: str = ""
+    """Clip whose writing broke off, so that the fork holds half of it."""
 
 
 def write_clip(fork: Fork, write: ClipWrite) -> Fork:
@@ -93,8 +95,18 @@ def write_clip(fork: Fork, write: ClipWrite) -> Fork:
         )
     if write.clip_id in fork.written:
         raise WriteError(f"clip {write.clip_id} is already written in this fork: write it once")
-    _check(fork.features, slot, write)
     group = zarr.open_group(fork.session.store, path=fork.dataset, mode="r+")
+    check_clip(fork.features, slot, write)
+    fork.unfinished = write.clip_id
+    fork.written[write.clip_id] = write_slot(group, fork.features, slot, write)
+    fork.unfinished = ""
+    return fork
+
+
+def write_slot(
+    group: zarr.Group, features: Mapping[str, FeatureSchema], slot: Slot, write: ClipWrite
+) -> WrittenClip:
+    """Write the frames and tokens of a clip that `check_clip` let pass."""
     if slot.extent is not None:
         for feature, values in write.arrays.items():
             array = feature_array(group, feature)
@@ -105,12 +117,12 @@ def write_clip(fork: Fork, write: ClipWrite) -> Fork:
                 erase(group, table, slot.extent)
                 if len(tokens):
                     table[slot.extent.first : slot.extent.first + len(tokens)] = tokens
-        if slot.exact:  # what was valid before must not stay behind a rejection
-            for feature in write.rejected:
-                erase(group, feature_array(group, feature), slot.extent)
-                if fork.features[feature].token_dim is not None:
-                    erase(group, token_array(group, feature), slot.extent)
-    fork.written[write.clip_id] = WrittenClip(
+        for feature in write.rejected if slot.exact else ():
+            # What was valid before must not stay behind a rejection.
+            erase(group, feature_array(group, feature), slot.extent)
+            if features[feature].token_dim is not None:
+                erase(group, token_array(group, feature), slot.extent)
+    return WrittenClip(
         write.clip_id,
         write.frames,
         tuple(write.arrays),
@@ -118,10 +130,10 @@ def write_clip(fork: Fork, write: ClipWrite) -> Fork:
         {feature: len(table) for feature, table in write.tokens.items()},
         dict(write.facts),
     )
-    return fork
 
 
-def _check(features: Mapping[str, FeatureSchema], slot: Slot, write: ClipWrite) -> None:
+def check_clip(features: Mapping[str, FeatureSchema], slot: Slot, write: ClipWrite) -> None:
+    """Hold what was computed of a clip against its plan, place and schemas; raises WriteError."""
     name = write.clip_id
     unplanned = [f for f in (*write.arrays, *write.rejected) if f not in slot.cells]
     if unplanned:
@@ -204,6 +216,11 @@ def merge_written(
 ) -> None:
     """Add the records of forks; raises WriteError if a clip was written in two of them."""
     for fork in others:
+        if fork.unfinished:
+            raise WriteError(
+                f"writing clip {fork.unfinished} broke off in this fork, which holds half of it: "
+                "write its clips again in a fresh fork, or leave them for the next run"
+            )
         for clip_id in fork.written:
             if clip_id not in slots:
                 raise WriteError(f"clip {clip_id} was not allocated by this session")

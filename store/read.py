@@ -87,7 +87,7 @@ class Snapshot:
         table = self.table(dataset)
         rows = np.array(sorted(table.row_of.values()), np.int64)
         frame = pd.DataFrame({name: table.columns[name][rows] for name in CLIP_COLUMNS})
-        frame["rejected"] = [json.dumps(self._reasons(table, row)) for row in rows]
+        frame["rejected"] = [json.dumps(self._reasons(table, int(row))) for row in rows]
         return frame.set_index(pd.Index(table.columns["clip_id"][rows]))
 
     def cells(self, dataset: str) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from store.location import commit_lock, creation_lock, is_local, normalise, stor
 from store.read import Snapshot
 from store.schema import FeatureSchema
 from store.session import WriteSession, package_version
+from store.validate import Report, validate
 
 MANIFEST_CHUNKS = 2048
 """Chunks listed per manifest: a small commit rewrites one of these, not the list of all."""
@@ -145,6 +146,10 @@ class Cache:
                 break
             entries.append(LogEntry(info.id, info.message, info.written_at, dict(info.metadata)))
         return entries
+
+    def validate(self, ref: str = "main", *, read_data: bool = False) -> Report:
+        """Hold a snapshot against itself; with `read_data`, read and decode every valid cell."""
+        return validate(self.snapshot(ref), read_data=read_data)
 
     def gc(self, older_than: datetime.datetime, *, expire: bool = True) -> dict[str, int]:
         """Delete what no snapshot needs and was written before `older_than`; with `expire`, forget

@@ -13,7 +13,7 @@ from icechunk._icechunk_python import PySession
 from store.changes import Changes, apply_changes, drop_cells, stored_extent
 from store.errors import ConflictError, WriteError
 from store.extents import Extent, allocate_extents, into_batches
-from store.fork import Batch, ClipWrite, Fork, Slot, merge_written, write_clip
+from store.fork import Batch, ClipWrite, Fork, Slot, check_clip, merge_written, write_slot
 from store.layout import (
     block_frames,
     frames_allocated,
@@ -62,7 +62,8 @@ class WriteSession:
         self._metadata = dict(metadata)
         self._replace = replace
         self._changes = Changes()
-        self._forked = False
+        self._frozen: bytes | None = None
+        self._unfinished = ""
         self._open: tuple[icechunk.Session, zarr.Group, ClipTable] | None = None
 
     def __enter__(self) -> "WriteSession":
@@ -97,7 +98,7 @@ class WriteSession:
         To be called before the first fork. Raises WriteError.
         """
         _, group, table = self._state()
-        if self._forked:
+        if self._frozen is not None:
             raise WriteError("allocate all clips of a session before its first fork")
         for row in rows:
             if row.clip_id in self._changes.rows:
@@ -124,11 +125,11 @@ class WriteSession:
     def fork(self, batch: Batch | None = None) -> Fork:
         """A picklable fork that may write the clips of `batch` (default: all allocated)."""
         session, _, _ = self._state()
-        self._forked = True
         slots = self._changes.slots
         if batch is not None:
             slots = {slot.clip_id: slot for slot in batch.slots}
-        return Fork(_fork(session), self.dataset, self._features, slots)
+        forked = icechunk.ForkSession(PySession.from_bytes(self._forks_of(session)))
+        return Fork(forked, self.dataset, self._features, slots)
 
     def merge(self, *forks: Fork) -> None:
         """Take back written forks, in any order; raises WriteError if two wrote one clip."""
@@ -139,9 +140,16 @@ class WriteSession:
 
     def write_clip(self, write: ClipWrite) -> None:
         """Write a clip from this process."""
-        fork = self.fork()
-        write_clip(fork, write)
-        self.merge(fork)
+        _, group, _ = self._state()
+        slot = self._changes.slots.get(write.clip_id)
+        if slot is None or write.clip_id in self._changes.written:
+            what = "is already written" if slot else "was not allocated"
+            raise WriteError(f"clip {write.clip_id} {what} in this session: allocate, write once")
+        self._forks_of(self._state()[0])  # what is written here does not belong into forks
+        check_clip(self._features, slot, write)
+        self._unfinished = write.clip_id
+        self._changes.written[write.clip_id] = write_slot(group, self._features, slot, write)
+        self._unfinished = ""
 
     def remove_clips(self, clip_ids: Sequence[str]) -> None:
         """Forget clips: their rows, cells and frames (older snapshots keep them)."""
@@ -169,8 +177,25 @@ class WriteSession:
             raise WriteError("the session is closed: use it inside `with cache.write(...)`")
         return self._open
 
+    def _forks_of(self, session: icechunk.Session) -> bytes:
+        """The state that every fork begins with: arrays made and grown, no clip written.
+
+        `Session.fork` refuses any uncommitted change, which would cost a commit of its own before
+        each session. The change set of a fork is a copy of its parent's, so merging it back adds
+        just what the fork wrote (held against a model in tests/store, with icechunk 1.1 and 2.3;
+        docs/decisions/0005).
+        """
+        if self._frozen is None:
+            self._frozen = session._session.as_bytes()
+        return self._frozen
+
     def _commit(self) -> None:
         session, group, table = self._state()
+        if self._unfinished:
+            raise WriteError(
+                f"writing clip {self._unfinished} broke off, nothing of the session is committed: "
+                "run again"
+            )
         repository = self._cache.repository
         with commit_lock(self._cache.location):
             for _ in range(COMMIT_TRIES):
@@ -228,14 +253,3 @@ def _kept_extent(table: ClipTable, row: ClipRow) -> Extent | None:
     if at is None or table.columns["content"][at] != row.content:
         return None
     return stored_extent(table, at)
-
-
-def _fork(session: icechunk.Session) -> icechunk.ForkSession:
-    """Fork a session that has made and resized arrays, and only that.
-
-    `Session.fork` refuses any uncommitted change. The refusal would cost a commit of its own before
-    each session; the change set of a fork is a copy of its parent's, so merging it back adds just
-    what the fork wrote (tests/store/test_session.py holds it against a model, in icechunk 1.1
-    and 2.3; docs/decisions/0005).
-    """
-    return icechunk.ForkSession(PySession.from_bytes(session._session.as_bytes()))
