@@ -25,11 +25,14 @@ NAMES = (
 """Order of the coefficients; each grows with what its name says."""
 
 _LIPS = [0, 37, 267, 17, 84, 314]
+_BELOW_LIPS = [18, 200, 199]
 _CORNERS = [61, 291]
 _UPPER_LIP = [0, 37, 267, 13]
 _LOWER_LIP = [17, 84, 314, 14]
 _BROW_INNER = [55, 65, 107, 66, 285, 295, 336, 296]
 _BROW_OUTER = [46, 53, 70, 63, 276, 283, 300, 293]
+_EYE_CORNERS = [33, 133, 263, 362]
+_OUTER_CORNERS = [33, 263]
 _BROW_SIDES = ([55, 107], [285, 336])
 _LIDS = ([160, 159, 158, 387, 386, 385], [144, 145, 153, 373, 374, 380])
 
@@ -82,10 +85,17 @@ def upright(
 def coefficients(
     face: Float32[np.ndarray, "frames points 3"],
 ) -> Float32[np.ndarray, "frames 10"]:
-    """The ten distances of upright landmarks (x right, y down, z away)."""
+    """The ten distances of upright landmarks (x right, y down, z away).
+
+    Brows are measured against the eyes and lips against the chin's hollow: the network places
+    neighbours with a common error, which the difference drops.
+    """
 
     def height(points: list[int]) -> np.ndarray:
         return -face[:, points, 1].mean(axis=1)
+
+    def depth(points: list[int]) -> np.ndarray:
+        return face[:, points, 2].mean(axis=1)
 
     def apart(left: list[int], right: list[int]) -> np.ndarray:
         return np.linalg.norm(face[:, left] - face[:, right], axis=-1).mean(axis=1)
@@ -93,12 +103,12 @@ def coefficients(
     values = {
         "jaw_open": -height([CHIN]),
         "mouth_width": apart(_CORNERS[:1], _CORNERS[1:]),
-        "lip_protrusion": -face[:, _LIPS, 2].mean(axis=1),
+        "lip_protrusion": depth(_BELOW_LIPS) - depth(_LIPS),
         "corner_raise": height(_CORNERS),
         "upper_lip_raise": height(_UPPER_LIP),
         "lower_lip_drop": -height(_LOWER_LIP),
-        "brow_inner_raise": height(_BROW_INNER),
-        "brow_outer_raise": height(_BROW_OUTER),
+        "brow_inner_raise": height(_BROW_INNER) - height(_EYE_CORNERS),
+        "brow_outer_raise": height(_BROW_OUTER) - height(_OUTER_CORNERS),
         "brow_gap": apart(*_BROW_SIDES),
         "eye_open": apart(*_LIDS),
     }
