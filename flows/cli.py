@@ -159,14 +159,14 @@ def plan(
     Example: emohead plan videos --store out/store
     """
     from flows.config import PreprocessConfig
-    from flows.planning import plan_preprocess, plan_table
+    from flows.planning import plan_preprocess, plan_text
 
     config = PreprocessConfig(data=folder, store=store, corpus=corpus, overrides=nested(override))
-    _, cells, _ = plan_preprocess(config)
+    scanned, cells, _ = plan_preprocess(config)
     if as_json:
-        typer.echo(json.dumps([vars(cell) | {} for cell in cells.cells], default=str))
+        typer.echo(json.dumps([cell._asdict() for cell in cells.cells]))
     else:
-        typer.echo(plan_table(cells))
+        typer.echo(plan_text(scanned, cells))
 
 
 @app.command()

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from flows.cli import nested
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_settings_nest_and_keep_their_types() -> None:
+    assert nested(["logmel.mels=64", "logmel.window=hann", "pose.smooth=false"]) == {
+        "logmel": {"mels": 64, "window": "hann"},
+        "pose": {"smooth": False},
+    }
+
+
+@pytest.mark.parametrize("pair", ["mels=64", "logmel.mels", ".mels=1", "logmel.=1"])
+def test_a_setting_of_another_form_is_refused(pair: str) -> None:
+    with pytest.raises(typer.BadParameter, match="GROUP.NAME=VALUE"):
+        nested([pair])
+
+
+def emohead(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
+    began = time.monotonic()
+    result = emohead("--help")
+    assert result.returncode == 0
+    for command in ("demo", "run", "plan", "preprocess", "samples", "store"):
+        assert command in result.stdout
+    code = "import sys, flows.cli; print(sorted({'torch', 'prefect', 'mediapipe'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+    assert time.monotonic() - began < 60
+
+
+def test_a_folder_that_is_not_there_is_named_with_exit_code_3(tmp_path: Path) -> None:
+    result = emohead("plan", str(tmp_path / "nowhere"), "--store", str(tmp_path / "store"))
+    assert result.returncode == 3
+    assert "nowhere" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_store_that_is_not_there_says_what_makes_one(tmp_path: Path) -> None:
+    result = emohead("store", "info", str(tmp_path / "store"))
+    assert result.returncode == 3
+    assert "run preprocessing" in result.stderr
