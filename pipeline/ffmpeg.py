@@ -6,7 +6,7 @@ from pipeline.errors import MediaError
 
 
 def ffmpeg_exe() -> str:
-    """Path of the ffmpeg on PATH, else of the one in the imageio-ffmpeg wheel; MediaError if neither."""
+    """Path of ffmpeg: on PATH, else in the imageio-ffmpeg wheel; MediaError if neither."""
     found = shutil.which("ffmpeg")
     if found is not None:
         return found

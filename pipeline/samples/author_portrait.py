@@ -1,7 +1,8 @@
-"""Write `portrait.npz`: MediaPipe's landmarks of the photograph and of its mirror image, and the matte.
+"""Write `portrait.npz`: face landmarks of the photograph and of its mirror image, and the matte.
 
-Run once (`python -m pipeline.samples.author_portrait`). The result is committed, so that clips are the
-same on machines whose face mesh differs in the last bits, and start without loading a model.
+Run once (`python -m pipeline.samples.author_portrait`). The result is committed, so that clips
+are the same on machines whose face mesh differs in the last bits, and start without loading a
+model.
 """
 
 from pathlib import Path
@@ -24,9 +25,8 @@ def _landmarks(image: np.ndarray) -> np.ndarray:
 
 
 def _matte(image: np.ndarray) -> np.ndarray:
-    solution = mp.solutions.selfie_segmentation.SelfieSegmentation(  # pyright: ignore[reportAttributeAccessIssue]
-        model_selection=0
-    )
+    module = mp.solutions.selfie_segmentation  # pyright: ignore[reportAttributeAccessIssue]
+    solution = module.SelfieSegmentation(model_selection=0)
     with solution as segmentation:
         mask = segmentation.process(np.ascontiguousarray(image)).segmentation_mask
     guide = image.astype(np.float32) / 255

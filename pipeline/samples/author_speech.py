@@ -1,4 +1,4 @@
-"""Write `speech/`: every reading as a wav, and `readings.json` with the times of words and phonemes.
+"""Write `speech/`: every reading as a wav, and `readings.json` with its words and phonemes.
 
 Run once by whoever changes the sentences (`python -m pipeline.samples.author_speech`); it needs
 libespeak-ng. What it wrote is committed, so that making clips needs no synthesiser.
@@ -6,6 +6,7 @@ libespeak-ng. What it wrote is committed, so that making clips needs no synthesi
 
 import json
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +56,14 @@ def place(spoken: Utterance, sentence: Sentence) -> tuple[float, float, list, li
     end = sounds[last + 1][0]
     phonemes = [
         {"phoneme": "_" if name.startswith("_") or not name else name, "start": start, "end": stop}
-        for (start, name), (stop, _) in zip(sounds[: last + 1], sounds[1 : last + 2], strict=True)
+        for (start, name), (stop, _) in pairwise(sounds[: last + 2])
         if stop > start
     ]
     words = [
         {"word": sentence.text[position - 1 : position - 1 + length].lower(), "start": start}
         for start, position, length in spoken.words
     ]
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         word["end"] = following["start"]
     words[-1]["end"] = end
     for phoneme in phonemes:  # a pause belongs to no word

@@ -1,7 +1,7 @@
 """What lies behind the openings of the face: eyeballs, upper and lower teeth, tongue, the dark.
 
-Each is a small patch of surface in head coordinates with its own texture positions. Patches follow the
-head; lower teeth and tongue follow the jaw as well.
+Each is a small patch of surface in head coordinates with its own texture positions. Patches
+follow the head; lower teeth and tongue follow the jaw as well.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from pipeline.samples.portrait import TEXELS, WINDOW
 
 SIDE = WINDOW * TEXELS
 """Texture pixels along one side of the portrait; the second texture starts at this row."""
+_SECOND = np.array([0.0, SIDE])
 DARK_TILE = (20, 20)
 """Texture pixel (column, row of the second texture) of the dark of the mouth."""
 TONGUE_TILE = (60, 20)
@@ -58,12 +59,12 @@ def _eye(landmarks: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], 
     rim = landmarks[[*upper, *lower]]
     rim = np.column_stack([rim[:, :2], flatten(rim[:, 2])])
     centre = rim[:, :2].mean(axis=0)
-    # a plane through the lids, a little behind them: the eye turns too little to tell it from a ball
+    # a plane a little behind the lids: the eye turns too little to tell it from a ball
     plane = np.linalg.lstsq(np.column_stack([rim[:, :2], np.ones(len(rim))]), rim[:, 2], rcond=None)
     u, v = np.meshgrid(np.linspace(-12.5, 12.5, 11), np.linspace(-6, 6, 7))
     x, y = centre[0] + u, centre[1] + v
     ball = plane[0][0] * x + plane[0][1] * y + plane[0][2] + 2.2
-    texture = texture_position(np.column_stack([x.ravel(), y.ravel()])) + (0, SIDE)
+    texture = texture_position(np.column_stack([x.ravel(), y.ravel()])) + _SECOND
     rows, columns = u.shape
     shade = np.full(u.size, 1.0)
     return Patch(_place(x, y, ball, frame), texture, shade, 0.0, True, _grid(rows, columns))
@@ -92,7 +93,7 @@ def _teeth(landmarks: np.ndarray, frame: HeadFrame, *, upper: bool) -> Patch:
         depth = np.broadcast_to(lips + 5.0, y.shape)
         brightness = 0.58 - 0.3 * arch**2 - 0.2 * t
     grid_x = np.broadcast_to(x, y.shape)
-    texture = texture_position(np.column_stack([grid_x.ravel(), strip.ravel()])) + (0, SIDE)
+    texture = texture_position(np.column_stack([grid_x.ravel(), strip.ravel()])) + _SECOND
     shade = np.broadcast_to(brightness, y.shape).ravel()
     head = _place(grid_x, y, depth, frame)
     return Patch(head, texture, shade, 0.0 if upper else 1.0, False, _grid(rows, columns))
@@ -107,7 +108,7 @@ def _plain(
     x = corners[0] + half[0] * u
     y = corners[1] + offset[0] + half[1] * v * np.sqrt(1.02 - (u * rounded) ** 2)
     depth = np.full(u.shape, corners[2] + offset[1]) + 1.5 * (u**2 + v**2)
-    texture = np.tile(np.array(tile, float) + (0, SIDE), (u.size, 1))
+    texture = np.tile(np.array(tile, float) + _SECOND, (u.size, 1))
     return Patch(_place(x, y, depth, frame), texture, shade.ravel(), jaw, False, _grid(9, 9))
 
 
@@ -120,6 +121,6 @@ def build_cavities(landmarks: Float[np.ndarray, "478 3"], frame: HeadFrame) -> l
         _eye(landmarks, indices.EYE_LEFT_UPPER, indices.EYE_LEFT_LOWER, frame),
         _teeth(landmarks, frame, upper=True),
         _teeth(landmarks, frame, upper=False),
-        _plain(landmarks, frame, TONGUE_TILE, (12, 6.0), (11.5, 3.0), 0.85, dome, 1.0),
-        _plain(landmarks, frame, DARK_TILE, (20, 15), (11, 11.0), 0.0, np.ones(81)),
+        _plain(landmarks, frame, TONGUE_TILE, (12.0, 6.0), (11.5, 3.0), 0.85, dome, 1.0),
+        _plain(landmarks, frame, DARK_TILE, (20.0, 15.0), (11.0, 11.0), 0.0, np.ones(81)),
     ]

@@ -22,9 +22,9 @@ from pipeline.samples.sentences import SENTENCES
 from pipeline.samples.speech_files import Reading, load_reading
 
 _CONVENTION = (
-    "camera = rotation @ head + translation; OpenCV axes (x right, y down, z forward); lengths in eye "
-    "distances (between the midpoints of the eyes); pixel = focal * xy / z + size / 2. The head's axes "
-    "are those of the portrait's landmarks: x to the person's left, y to the chin."
+    "camera = rotation @ head + translation; OpenCV axes (x right, y down, z forward); lengths in "
+    "eye distances (between the midpoints of the eyes); pixel = focal * xy / z + size / 2. The "
+    "head's axes are those of the portrait's landmarks: x to the person's left, y to the chin."
 )
 
 
@@ -93,7 +93,7 @@ def _truth(person: Person, script: Script, size: int) -> dict:
 def write_clip(folder: Path, identity: str, emotion: str, sentence: str, size: int) -> bool:
     """Write `<identity>_<emotion>_<sentence>.mp4` and its sidecar; False when it was already there.
 
-    Both appear under their names only when whole; the sidecar, which carries the recipe, comes last.
+    Both appear under their names only when whole; the sidecar with the recipe comes last.
     """
     path = folder / f"{identity}_{emotion}_{sentence}.mp4"
     sidecar = path.with_suffix(".json")

@@ -1,7 +1,7 @@
 """Recolouring the photograph region by region, so that two people can come from one portrait.
 
-Every change is a gain or a curve under a soft mask, so edges between regions keep their own blend of
-light and no outline appears.
+Every change is a gain or a curve under a soft mask, so edges between regions keep their own blend
+of light and no outline appears.
 """
 
 from dataclasses import replace
@@ -55,7 +55,9 @@ def hair_mask(portrait: Portrait) -> Mask:
     inner = _filled(portrait, _below_fringe(landmarks), 1.5)
     mask = mask * (1 - inner) * np.clip((36 - y) / 6, 0, 1)
     guide = cv2.GaussianBlur(portrait.image, (0, 0), 0.8).astype(np.float32) / 255
-    return cv2.ximgproc.guidedFilter(guide, mask.astype(np.float32), 8, 1e-4).clip(0, 1).astype(float)
+    return (
+        cv2.ximgproc.guidedFilter(guide, mask.astype(np.float32), 8, 1e-4).clip(0, 1).astype(float)
+    )
 
 
 def _below_fringe(landmarks: np.ndarray) -> np.ndarray:

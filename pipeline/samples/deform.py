@@ -1,8 +1,9 @@
 """Ten displacement fields over the surface: what one unit of each semantic coefficient moves.
 
-A coefficient is a fraction of the face length (hairline to chin): the field's reference point moves by
-coefficient x face length. Fields are smooth bumps in head coordinates of the neutral face; the mouth
-line separates upper from lower lip. All are linear: vertices = neutral + basis @ coefficients.
+A coefficient is a fraction of the face length (hairline to chin): the field's reference point
+moves by coefficient x face length. Fields are smooth bumps in head coordinates of the neutral
+face; the mouth line separates upper from lower lip. All are linear: vertices = neutral + basis @
+coefficients.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Basis:
     fields: Float[np.ndarray, "10 vertices 3"]
     """Units per unit of coefficient."""
     eye_gap: float
-    """Largest lid opening of the neutral face as a coefficient: eye_open = -eye_gap shuts the eyes."""
+    """Largest lid opening of the neutral face; eye_open = -eye_gap shuts the eyes."""
 
     def apply(
         self, neutral: Float[np.ndarray, "vertices 3"], coefficients: Float[np.ndarray, "10"]
@@ -49,7 +50,7 @@ def _smooth(t: np.ndarray) -> np.ndarray:
 def _mouth_fields(head: np.ndarray, low: np.ndarray) -> dict[str, np.ndarray]:
     right, left = head[61], head[291]
     centre = (right + left) / 2
-    half = np.linalg.norm(left - right) / 2
+    half = float(np.linalg.norm(left - right)) / 2
     s = (head[:, 0] - centre[0]) / half
     across = np.clip(1 - s * s, 0, 1)
     chin = head[indices.CHIN]
@@ -61,7 +62,7 @@ def _mouth_fields(head: np.ndarray, low: np.ndarray) -> dict[str, np.ndarray]:
     hinged = (1 - beside) * low + beside * _smooth(0.5 + (head[:, 1] - centre[1]) / 30)
     jaw = hinged * _smooth((46 - head[:, 2]) / 34) * np.exp(-0.5 * (np.maximum(below, 0) / 11) ** 2)
     jaw = jaw * np.exp(-0.5 * (np.maximum(np.abs(s) - 1.0, 0) / 1.5) ** 2)
-    corners = [_bump(head, right, 9, 9), _bump(head, left, 9, 9)]
+    corners = [_bump(head, right, 9.0, 9.0), _bump(head, left, 9.0, 9.0)]
     inward = corners[0] - corners[1]
 
     # x: in proportion to the distance from the middle, fading out over the cheeks
@@ -69,18 +70,18 @@ def _mouth_fields(head: np.ndarray, low: np.ndarray) -> dict[str, np.ndarray]:
     spread = spread * np.exp(-0.5 * ((head[:, 1] - centre[1]) / 14) ** 2)
 
     lips = _bump(head, centre, 0.75 * half, 8.5)
-    cheeks = _bump(head, right + [-7, -9, 0], 12, 14) + _bump(head, left + [7, -9, 0], 12, 14)
-    raise_ = np.clip(corners[0] + corners[1] + 0.45 * cheeks, 0, 1)
+    cheeks = _bump(head, right + np.array([-7, -9, 0]), 12.0, 14.0)
+    cheeks = cheeks + _bump(head, left + np.array([7, -9, 0]), 12.0, 14.0)
+    raised = np.clip(corners[0] + corners[1] + 0.45 * cheeks, 0, 1)
     upper_mid = (1 - low) * np.exp(-0.5 * ((head[:, 1] - centre[1] + 2) / 7.5) ** 2)
     lower_mid = low * np.exp(-0.5 * ((head[:, 1] - centre[1] - 3) / 7.0) ** 2)
+    funnel = 0.22 * lips * (2 * low - 1) * across
     return {
         "jaw_open": np.column_stack([0.22 * inward, jaw, 0.35 * jaw]),
         "mouth_width": np.column_stack([0.5 * spread, zero, 0.35 * np.abs(spread)]),
-        "lip_protrusion": np.column_stack(
-            [zero, lips * (0.22 * low - 0.22 * (1 - low)) * across, -lips]
-        ),
+        "lip_protrusion": np.column_stack([zero, funnel, -lips]),
         "corner_raise": np.column_stack(
-            [0.25 * (corners[1] - corners[0]), -raise_, 0.15 * (corners[0] + corners[1])]
+            [0.25 * (corners[1] - corners[0]), -raised, 0.15 * (corners[0] + corners[1])]
         ),
         "upper_lip_raise": np.column_stack([zero, -upper_mid * across, zero]),
         "lower_lip_drop": np.column_stack([zero, lower_mid * across, zero]),
@@ -100,9 +101,9 @@ def _brow_fields(head: np.ndarray) -> dict[str, np.ndarray]:
     ):
         points = head[list(brow)]
         inside, outside = points[[4, 9]].mean(axis=0), points[[0, 1, 5, 6]].mean(axis=0)
-        inner = inner + _bump(head, inside + [sign * -2.0, -2, 0], 8.5, 11)
-        outer = outer + _bump(head, outside + [0, -2, 0], 9, 11)
-        gap = gap - sign * _bump(head, inside + [sign * -3.0, 0, 0], 9, 9)
+        inner = inner + _bump(head, inside + np.array([sign * -2.0, -2, 0]), 8.5, 11.0)
+        outer = outer + _bump(head, outside + np.array([0, -2, 0]), 9.0, 11.0)
+        gap = gap - sign * _bump(head, inside + np.array([sign * -3.0, 0, 0]), 9.0, 9.0)
     inner, outer = np.clip(inner, 0, 1.15) * lift, np.clip(outer, 0, 1) * lift
     return {
         "brow_inner_raise": np.column_stack([zero, -inner, zero]),

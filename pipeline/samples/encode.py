@@ -1,6 +1,8 @@
 """Frames and sound into an mp4: H.264 and AAC, both starting at 0."""
 
+import contextlib
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,11 +15,11 @@ from pipeline.ffmpeg import ffmpeg_exe
 
 
 def encode(path: Path, frames: Iterable[np.ndarray], size: int, sound: Path) -> None:
-    """Write `path` from RGB frames [size, size, 3] and a wav; MediaError with ffmpeg's own words."""
+    """Write `path` from RGB frames [size, size, 3] and a wav; MediaError in ffmpeg's own words."""
     pictures = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{size}x{size}", framerate=FPS
     )
-    # the mp4's edit list hides the encoder's priming, so decoded sound starts at the wav's first sample
+    # the mp4's edit list hides the encoder's priming: decoded sound starts at the wav's start
     output = ffmpeg.output(
         pictures,
         ffmpeg.input(str(sound)).audio,
@@ -37,20 +39,26 @@ def encode(path: Path, frames: Iterable[np.ndarray], size: int, sound: Path) -> 
         fflags="+bitexact",
         map_metadata=-1,
     )
-    command = ffmpeg.compile(output, cmd=ffmpeg_exe(), overwrite_output=True)
-    command[1:1] = ["-hide_banner", "-loglevel", "error"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin is not None and process.stderr is not None  # both were asked for above
-    try:
+    command = [str(word) for word in ffmpeg.compile(output, overwrite_output=True)]
+    command = [ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *command[1:]]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
+        try:
+            _feed(process, frames)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if process.wait() != 0:
+            log.seek(0)
+            message = log.read().decode(errors="replace").strip()
+            raise MediaError(f"{path}: ffmpeg failed with code {process.returncode}: {message}")
+
+
+def _feed(process: subprocess.Popen[bytes], frames: Iterable[np.ndarray]) -> None:
+    if process.stdin is None:
+        raise MediaError("ffmpeg was started without a pipe for its pictures")
+    with contextlib.suppress(BrokenPipeError):  # ffmpeg then says why in its log
         for frame in frames:
             process.stdin.write(frame.tobytes())
         process.stdin.close()
-    except BrokenPipeError:
-        pass  # ffmpeg has said why on stderr
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    message = process.stderr.read().decode(errors="replace").strip()
-    if process.wait() != 0:
-        raise MediaError(f"{path}: ffmpeg failed with code {process.returncode}: {message}")

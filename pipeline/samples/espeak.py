@@ -5,7 +5,9 @@ Source: the public header `speak_lib.h` of espeak-ng 1.51 (API revision 12).
 
 import ctypes
 import ctypes.util
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -82,10 +84,10 @@ class Espeak:
         """Synthesise `text`; the events come with the samples they belong to."""
         spoken = Utterance(self.rate)
 
-        def receive(samples, count, events) -> int:
+        def receive(samples: Any, count: int, events: Any) -> int:
             if samples and count > 0:
                 spoken.chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
-            for event in iter(_until_end(events)):
+            for event in _until_end(events):
                 seconds = event.sample / self.rate
                 if event.type == _WORD:
                     spoken.words.append((seconds, event.text_position, event.length))
@@ -112,7 +114,7 @@ class Espeak:
         return spoken
 
 
-def _until_end(events):
+def _until_end(events: Any) -> Iterator[Any]:
     index = 0
     while events[index].type != _END_OF_LIST:
         yield events[index]

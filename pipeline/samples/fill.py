@@ -1,5 +1,7 @@
 """Smooth continuation of an image into the parts that are unknown."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from jaxtyping import Float
@@ -12,8 +14,8 @@ def push_pull(
 
     Source: Gortler et al., The Lumigraph (1996), section 3.3 (push-pull over a pyramid).
     """
-    weight = known.astype(np.float32)
-    colour = image.astype(np.float32) * weight[..., None]
+    weight: Any = known.astype(np.float32)
+    colour: Any = image.astype(np.float32) * weight[..., None]
     levels = [(colour, weight)]
     while min(levels[-1][1].shape) > 4:
         colour, weight = levels[-1]

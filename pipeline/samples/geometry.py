@@ -1,8 +1,9 @@
 """The portrait as a surface: face, hair and neck as one triangulated sheet with depth.
 
-The sheet reaches from the hair's rim to inside the black collar of the suit. `follow` says how far a
-vertex goes with the head: 1 on face and hair, falling to 0 in the collar, so the neck bends and the body
-stands still. Mouth and eye openings are cut out; what is behind them has its own module (`cavities`).
+The sheet reaches from the hair's rim to inside the black collar of the suit. `follow` says how
+far a vertex goes with the head: 1 on face and hair, falling to 0 in the collar, so the neck bends
+and the body stands still. Mouth and eye openings are cut out; what is behind them has its own
+module (`cavities`).
 """
 
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def opening(
 
 
 def head_region(x: np.ndarray, y: np.ndarray, portrait: Portrait) -> np.ndarray:
-    """1 where the photograph's person is head, neck or collar (not suit or ring), by position in units.
+    """1 where the person is head, neck or collar (not suit or ring), by position in units.
 
     Above the jaw everything that the matte calls person is head; beside the neck only the neck,
     whose edges were read off the photograph.
@@ -85,8 +86,8 @@ def head_region(x: np.ndarray, y: np.ndarray, portrait: Portrait) -> np.ndarray:
 def flatten(depth: np.ndarray) -> np.ndarray:
     """Depth with its far part compressed.
 
-    What the photograph hides round the cheek would have to be stretched out of a few pixels; a flatter
-    rim turns without smearing.
+    What the photograph hides round the cheek would have to be stretched out of a few pixels; a
+    flatter rim turns without smearing.
     """
     far = np.maximum(depth - _FLAT_FROM, 0)
     return np.minimum(depth, _FLAT_FROM) + _FLAT_REACH * (1 - np.exp(-far / _FLAT_REACH))

@@ -47,12 +47,12 @@ def _longer_face(head: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "ve
     crown = _smooth((-52 - y) / 36)
     out = head.copy()
     out[:, 0] += x * (0.09 * band - 0.05 * cheeks) * inside - 0.13 * hair * x
-    out[:, 0] += 2.2 * (_bump(head, 19, -15, 10, 7) - _bump(head, -19, -15, 10, 7))
-    out[:, 0] += 0.16 * x * _bump(head, 0, 11, 9, 7)
+    out[:, 0] += 2.2 * (_bump(head, 19.0, -15.0, 10.0, 7.0) - _bump(head, -19.0, -15.0, 10.0, 7.0))
+    out[:, 0] += 0.16 * x * _bump(head, 0.0, 11.0, 9.0, 7.0)
     out[:, 1] += 6.0 * _smooth((y + 4) / 60) * (1 - _smooth((y - 62) / 24)) * inside
-    out[:, 1] += 2.6 * _bump(head, 0, 10, 12, 9) + 1.8 * _bump(head, 0, -28, 34, 6)
+    out[:, 1] += 2.6 * _bump(head, 0.0, 10.0, 12.0, 9.0) + 1.8 * _bump(head, 0.0, -28.0, 34.0, 6.0)
     out[:, 1] += 9.0 * crown
-    out[:, 2] -= 3.0 * _bump(head, 0, 9, 8, 12)
+    out[:, 2] -= 3.0 * _bump(head, 0.0, 9.0, 8.0, 12.0)
     return out
 
 

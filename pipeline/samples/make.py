@@ -33,12 +33,12 @@ def make_samples(
     workers: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[Path]:
-    """Write the clips `<identity>_<emotion>_<sentence>.mp4` with their sidecars; return their paths.
+    """Write clips `<identity>_<emotion>_<sentence>.mp4` with sidecars; return their paths.
 
-    A clip that is there with the same recipe (code, speech, size) is left alone. `size` is the side of
-    the picture in pixels, even, at least 64. `progress(done, total, clip name)` is called after each
-    clip. The truth and the painted RGB frames are the same bits for the same inputs on one set of
-    library versions and one CPU family; the files are, for one ffmpeg build.
+    A clip that is there with the same recipe (code, speech, size) is left alone. `size` is the
+    side of the picture in pixels, even, at least 64. `progress(done, total, clip name)` is called
+    after each clip. The truth and the painted RGB frames are the same bits for the same inputs on
+    one set of library versions and one CPU family; the files are, for one ffmpeg build.
 
     Raises InputError for a name that does not exist or a size that H.264 cannot take.
     """
@@ -68,7 +68,7 @@ def make_samples(
 
 
 def heldout_speech(identity: str) -> Path:
-    """The wav of the long sentence that no clip shows, spoken by an identity; 5-6 s, 16 kHz mono."""
+    """The wav of the long sentence that no clip shows, by an identity; 5-6 s, 16 kHz mono."""
     return heldout_reading(identity).path
 
 

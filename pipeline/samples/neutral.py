@@ -1,8 +1,8 @@
 """From the portrait's smile to a closed, relaxed mouth.
 
-Lip points get targets on a closed mouth of given width and fullness; the displacement is interpolated
-between them and points that must not move, for the upper and the lower side of the mouth separately,
-since the two sides part at the mouth line.
+Lip points get targets on a closed mouth of given width and fullness; the displacement is
+interpolated between them and points that must not move, for the upper and the lower side of the
+mouth separately, since the two sides part at the mouth line.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class MouthShape:
 
 
 def lower_side(head: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, " vertices"]:
-    """1 below the mouth line, 0 above, a soft step beside the corners; from the *open* portrait mouth."""
+    """1 below the mouth line, 0 above, soft beside the corners; of the portrait's *open* mouth."""
     upper, lower = head[list(indices.LIP_INNER_UPPER)], head[list(indices.LIP_INNER_LOWER)]
     middle, half = (upper + lower) / 2, (lower[:, 1] - upper[:, 1]) / 2
     x, y = head[:, 0], head[:, 1]
@@ -69,7 +69,7 @@ def close_mouth(
         (*indices.LIP_INNER_UPPER, *indices.LIP_OUTER_UPPER),
         np.concatenate(
             [
-                targets(indices.LIP_INNER_UPPER, 0.35) + [0, 0.2, 0],
+                targets(indices.LIP_INNER_UPPER, 0.35) + np.array([0, 0.2, 0]),
                 targets(indices.LIP_OUTER_UPPER, -shape.upper, bow=0.7),
             ]
         ),

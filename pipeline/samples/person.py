@@ -1,4 +1,4 @@
-"""One identity, ready to be posed: all vertices in head coordinates, their fields, their textures."""
+"""One identity, ready to be posed: vertices in head coordinates, their fields, their textures."""
 
 from dataclasses import dataclass
 
@@ -89,9 +89,7 @@ def build_person(identity: str) -> Person:
             [np.zeros(count), *(np.full(len(p.head), float(p.gaze)) for p in patches)]
         ),
         follow=np.concatenate([surface.follow, np.ones(extra)]),
-        texture=np.concatenate(
-            [texture_position(inset), *(p.texture for p in patches)]
-        ),
+        texture=np.concatenate([texture_position(inset), *(p.texture for p in patches)]),
         shade=np.concatenate([1 - 0.3 * upper - 0.2 * lower, *(p.shade for p in patches)]),
         lit=np.concatenate([surface.follow, np.zeros(extra)]),
         triangles=np.concatenate(triangles),

@@ -1,8 +1,8 @@
-"""The portrait all samples are made from: NASA's public-domain photograph in the scikit-image wheel.
+"""The portrait all samples are made from: a public-domain photograph in scikit-image's wheel.
 
-Coordinates of this folder: *units* are pixels of the photograph, measured from the centre of a square
-window round head and shoulders; x right, y down, z away from the viewer. The window is what a rendered
-frame shows when the head has not moved.
+Coordinates of this folder: *units* are pixels of the photograph, measured from the centre of a
+square window round head and shoulders; x right, y down, z away from the viewer. The window is
+what a rendered frame shows when the head has not moved.
 """
 
 from dataclasses import dataclass

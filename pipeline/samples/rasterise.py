@@ -1,17 +1,28 @@
 """A z-buffer for textured triangles, compiled; small enough for thousands of frames a minute."""
 
+from typing import no_type_check
+
 import numpy as np
 from numba import njit
 
-# Public callers pass contiguous float32/int32/uint8 arrays; numba compiles for exactly these.
+# Callers pass contiguous float32/int32/uint8 arrays; numba compiles for exactly these, and
+# no_type_check keeps the test run's shape checks out of compiled code.
 
 
 @njit(cache=True, nogil=True)
-def rasterise(screen, uv, shade, triangles, nearness, attributes):
+@no_type_check
+def rasterise(
+    screen: np.ndarray,
+    uv: np.ndarray,
+    shade: np.ndarray,
+    triangles: np.ndarray,
+    nearness: np.ndarray,
+    attributes: np.ndarray,
+) -> None:
     """Write u, v, shade of the nearest surface into `attributes` [h, w, 3].
 
-    screen [n, 3]: pixel x, pixel y, 1/z (larger is nearer). `nearness` [h, w] starts at 0 = nothing.
-    Pixel centres are at half-integers. Attributes are affine inside a triangle.
+    screen [n, 3]: pixel x, pixel y, 1/z (larger is nearer). `nearness` [h, w] starts at 0 =
+    nothing. Pixel centres are at half-integers. Attributes are affine inside a triangle.
     """
     height, width = nearness.shape
     for t in range(triangles.shape[0]):
@@ -44,7 +55,14 @@ def rasterise(screen, uv, shade, triangles, nearness, attributes):
 
 
 @njit(cache=True, nogil=True)
-def shade_over(nearness, attributes, atlas, plate, out):
+@no_type_check
+def shade_over(
+    nearness: np.ndarray,
+    attributes: np.ndarray,
+    atlas: np.ndarray,
+    plate: np.ndarray,
+    out: np.ndarray,
+) -> None:
     """Sample the RGBA `atlas` bilinearly and lay it over `plate` [h, w, 3] into `out`."""
     height, width = nearness.shape
     rows, columns = atlas.shape[0], atlas.shape[1]

@@ -35,7 +35,7 @@ class Script:
 
 
 def _keep_lips_apart(coefficients: np.ndarray, person: Person) -> np.ndarray:
-    """Open the jaw where an emotion would press the lips through each other by more than a touch."""
+    """Open the jaw where an emotion would press the lips through each other."""
     inner = [*indices.LIP_INNER_UPPER[3:8], *indices.LIP_INNER_LOWER[3:8]]
     rest, fields = person.neutral[inner, 1], person.basis.fields[:, inner, 1]
     rows = rest + coefficients @ fields

@@ -1,4 +1,4 @@
-"""What the samples say: five short sentences for clips, one longer one held out for the final video."""
+"""What the samples say: five short sentences for clips, and a longer one held out for the end."""
 
 from dataclasses import dataclass
 

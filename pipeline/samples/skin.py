@@ -1,4 +1,4 @@
-"""Textures of one identity: the atlas its surfaces sample, and the plate that stands still behind them."""
+"""Textures of one identity: the atlas of its surfaces, and the plate that stands still behind."""
 
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ def _behind(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def _without_corner_shadows(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The lips' texture with the dark of the smile's corners painted over: a closed mouth has none."""
+    """The picture without the dark of the smile's corners, which a closed mouth lacks."""
     out = image.copy()
     for corner in (61, 291):
         x, y = texture_position(landmarks[[corner]])[0]

@@ -26,7 +26,7 @@ def rotations(
     pitch: Float[np.ndarray, " frames"],
     roll: Float[np.ndarray, " frames"],
 ) -> Float[np.ndarray, "frames 3 3"]:
-    """roll @ yaw @ pitch about z, y, x (degrees); yaw > 0 turns to picture left, pitch > 0 nods down."""
+    """roll @ yaw @ pitch about z, y, x, degrees; yaw > 0 looks picture-left, pitch > 0 down."""
     out = np.tile(np.eye(3), (len(yaw), 1, 1))
     for axis, degrees in ((0, pitch), (1, yaw), (2, roll)):
         c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))

@@ -1,8 +1,9 @@
 """What the mouth does for a phoneme, and how neighbouring phonemes blend.
 
-Co-articulation by dominance functions: every phoneme pulls the mouth towards its target with a weight
-that rises and falls round its middle; lips that must meet (p b m) or touch the teeth (f v) pull hardest.
-Source: Cohen and Massaro, Modeling coarticulation in synthetic visual speech (1993).
+Co-articulation by dominance functions: every phoneme pulls the mouth towards its target with a
+weight that rises and falls round its middle; lips that must meet (p b m) or touch the teeth (f v)
+pull hardest. Source: Cohen and Massaro, Modeling coarticulation in synthetic visual speech
+(1993).
 """
 
 import numpy as np
