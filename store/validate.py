@@ -115,7 +115,7 @@ class _Check:
         """Every extent lies on blocks of its own inside the allocated axis."""
         allocated = frames_allocated(self.group)
         placed = [int(row) for row in self.rows if self.first[row] >= 0]
-        for row in self.rows:
+        for row in map(int, self.rows):
             first, frames = int(self.first[row]), int(self.frames[row])
             if (first < 0) != (frames <= 0):
                 self.problem(f"first frame {first} does not go with {frames} frames", row)
