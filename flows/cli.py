@@ -140,9 +140,9 @@ def samples(
 
     Example: emohead samples clips
     """
-    from flows.sample_clips import render_samples
+    from flows.sample_clips import render_samples_into
 
-    paths = render_samples(folder, size=size, workers=workers)
+    paths = render_samples_into(folder, size=size, workers=workers)
     typer.echo(f"{len(paths)} clips in {folder}")
 
 

@@ -74,6 +74,8 @@ class SynthesizeConfig(FlowConfig):
     dataset: str = Field("clips", description="Group of the store")
     names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
     ref: str = Field("main", description="Branch, tag or snapshot id")
+    profile: str = Field("embedded", description="Set of encoders that made the cache")
+    overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
     identity: str = Field(description="Whose head speaks")
     head: Path = Field(description="Folder of the head")
     network: Path = Field(description="Folder of the audio-expression checkpoint")

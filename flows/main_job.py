@@ -1,0 +1,139 @@
+"""Flow `main-job`: videos to a talking head whose emotion changes while it speaks, and a report beside the video."""
+
+import os
+import time
+from typing import Any
+
+from prefect import flow
+
+from flows.choices import choose_identity, choose_speech, choose_timeline
+from flows.config import (
+    AudioExpressionFlowConfig,
+    HeadFlowConfig,
+    HyperplaneFlowConfig,
+    MainJobConfig,
+    PreprocessConfig,
+    SynthesizeConfig,
+)
+from flows.features import FeatureNames
+from flows.fit_hyperplanes import fit_hyperplanes
+from flows.preprocess import preprocess
+from flows.progress import finished_steps, forget_steps, step
+from flows.report.build import build_report
+from flows.sample_clips import render_samples
+from flows.server import EarlyServer
+from flows.synthesize import synthesize
+from flows.train_audio_expression import train_audio_expression
+from flows.train_head import train_head
+from store import Cache
+
+DATASET = "clips"
+
+
+@flow(name="main-job", flow_run_name="main-job {config.out}", persist_result=False)
+def main_job(config: MainJobConfig) -> dict[str, Any]:
+    """The whole way. Each stage is a flow of its own, and leaves alone what is there already.
+
+    Returns:
+        Paths of video and report, and the summary of every stage.
+    """
+    names = FeatureNames()
+    videos = config.data or render_samples(config)
+    cells = preprocess(
+        PreprocessConfig(
+            data=videos,
+            store=config.store,
+            dataset=DATASET,
+            corpus=config.corpus,
+            profile=config.profile,
+            overrides=config.overrides,
+            size=config.size,
+            workers=config.workers,
+        )
+    )
+    planes = fit_hyperplanes(HyperplaneFlowConfig(store=config.store, dataset=DATASET))
+    network_folder = config.out / "network"
+    network = train_audio_expression(
+        AudioExpressionFlowConfig(
+            store=config.store,
+            dataset=DATASET,
+            out=network_folder,
+            preset=config.preset,
+            settings=config.network_settings,
+        )
+    )
+    snapshot = Cache.open(config.store).snapshot()
+    identity = choose_identity(snapshot, DATASET, names, config.identity)
+    head_folder = config.out / "heads" / identity
+    head = train_head(
+        HeadFlowConfig(
+            store=config.store,
+            dataset=DATASET,
+            identity=identity,
+            out=head_folder,
+            preset=config.preset,
+            settings=config.head_settings,
+        )
+    )
+    speech = choose_speech(snapshot, DATASET, names, identity, config)
+    timeline = choose_timeline(network_folder, identity, speech.seconds, config.emotion)
+    video = synthesize(
+        SynthesizeConfig(
+            store=config.store,
+            dataset=DATASET,
+            identity=identity,
+            head=head_folder,
+            network=network_folder,
+            audio=speech.path,
+            emotion=timeline,
+            out=config.out / "video.mp4",
+            profile=config.profile,
+            overrides=config.overrides,
+        )
+    )
+    summary: dict[str, Any] = {
+        "identity": identity,
+        "speech": speech.what,
+        "emotion": timeline,
+        "snapshot": snapshot.id,
+        "preprocess": cells,
+        "hyperplanes": planes,
+        "network": network,
+        "head": head,
+        "video": str(config.out / "video.mp4"),
+        "synthesis": video,
+    }
+    with step("write report"):
+        report = build_report(config, names, summary, times())
+    return {**summary, "report": str(report)}
+
+
+def times() -> list[tuple[str, float]]:
+    """(step, seconds) so far, set-up first where `make` measured it."""
+    steps = finished_steps()
+    setup = os.environ.get("EMOHEAD_SETUP_SECONDS")
+    return [("set up (once)", float(setup)), *steps] if setup else steps
+
+
+def run_main_job(config: MainJobConfig) -> dict[str, Any]:
+    """`main_job` from the command line: a Prefect server starts while the sample clips are rendered."""
+    forget_steps()
+    began = time.monotonic()
+    config.out.mkdir(parents=True, exist_ok=True)
+    server = EarlyServer()
+    if config.data is None:
+        render_samples(config)
+    with step("start Prefect server"):
+        server.ready()
+    result = main_job(config)
+    print_times(time.monotonic() - began)
+    return result
+
+
+def print_times(seconds: float) -> None:
+    """The time table, for whoever watched."""
+    width = max(len(name) for name, _ in times())
+    lines = [f"  {name:<{width}} {spent:8.1f} s" for name, spent in times()]
+    lines.append(f"  {'all, set-up not counted':<{width}} {seconds:8.1f} s")
+    print("\n".join(lines))
+
