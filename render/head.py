@@ -1,0 +1,145 @@
+"""A trained head: renders a camera and expression; lives in a folder of safetensors and JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from safetensors.numpy import load_file, save_file
+
+from render.cameras import Box, camera_rays, pixel_grid
+from render.errors import HeadFolderError
+from render.field import Field, FieldConfig
+from render.fused import FusedField
+from render.hash_grid import HashGridConfig
+from render.sh import spherical_harmonics
+
+FORMAT = 1
+_JSON = "head.json"
+_ARRAYS = "head.safetensors"
+
+
+@dataclass
+class Head:
+    """The field of one identity with all that rendering needs."""
+
+    fused: FusedField
+    box: Box
+    occupied: Bool[np.ndarray, "z y x"]
+    focal_factor: float
+    """Focal length divided by the picture's size; the same at every size."""
+    march_step: float
+    """Distance between samples, box sides."""
+    facts: dict[str, Any]
+    """Provenance and measured numbers, JSON-able."""
+
+    def render(
+        self,
+        camera: Float[np.ndarray, "3 4"],
+        alpha: Float[np.ndarray, " k"],
+        size: int,
+        theta: Float[np.ndarray, " n"] | None = None,
+    ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
+        """Colour over black (premultiplied) and opacity of a size x size picture.
+
+        theta: other parameters than the head's own (the running mean during training).
+        """
+        order = _pixel_order(size)
+        pixels = pixel_grid(size)[order]
+        origins, directions = camera_rays(
+            camera, self.focal_factor * size, size, self.box, pixels
+        )
+        degree = self.fused.field.config.sh_degree
+        harmonics = spherical_harmonics(torch.from_numpy(directions), degree).numpy()
+        alphas = np.broadcast_to(alpha.astype(np.float32), (len(pixels), len(alpha)))
+        out, _ = self.fused.render(
+            origins,
+            directions,
+            np.ascontiguousarray(harmonics),
+            np.ascontiguousarray(alphas),
+            self.occupied,
+            self.march_step,
+            theta,
+        )
+        picture = np.empty_like(out)
+        picture[order] = out
+        picture = picture.reshape(size, size, 4)
+        return np.ascontiguousarray(picture[..., :3]), np.ascontiguousarray(picture[..., 3])
+
+    def save(self, folder: Path) -> None:
+        """Write head.json and head.safetensors; the JSON, written last, makes the folder valid."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {name: p.detach().numpy() for name, p in self.fused.field.named_parameters()}
+        arrays["occupied"] = np.packbits(self.occupied)
+        save_file(arrays, folder / _ARRAYS)
+        record = {
+            "format": FORMAT,
+            "field": asdict(self.fused.field.config),
+            "box": asdict(self.box),
+            "occupancy_resolution": len(self.occupied),
+            "focal_factor": self.focal_factor,
+            "march_step": self.march_step,
+            "facts": self.facts,
+        }
+        draft = folder / (_JSON + ".draft")
+        draft.write_text(json.dumps(record, indent=1))
+        draft.replace(folder / _JSON)
+
+
+def load_head(folder: Path, threads: int | None = None) -> Head:
+    """Read a head folder.
+
+    Raises:
+        HeadFolderError: no head there, or one of another format.
+    """
+    if not (folder / _JSON).is_file():
+        raise HeadFolderError(f"{folder} holds no head ({_JSON} is missing); train one first")
+    record = json.loads((folder / _JSON).read_text())
+    if record.get("format") != FORMAT:
+        raise HeadFolderError(
+            f"{folder} has head format {record.get('format')}, this version reads {FORMAT}; train "
+            "the head again or use the version that wrote it"
+        )
+    shape = dict(record["field"])
+    field = Field(FieldConfig(**{**shape, "grid": HashGridConfig(**shape["grid"])}))
+    arrays = load_file(folder / _ARRAYS)
+    resolution = int(record["occupancy_resolution"])
+    bits = arrays.pop("occupied")
+    wanted = {name: tuple(p.shape) for name, p in field.named_parameters()}
+    got = {name: tuple(a.shape) for name, a in arrays.items()}
+    if wanted != got:
+        raise HeadFolderError(
+            f"{folder}: {_ARRAYS} holds {got}, {_JSON} describes {wanted}; the files are of "
+            "different heads"
+        )
+    with torch.no_grad():
+        for name, p in field.named_parameters():
+            p.copy_(torch.from_numpy(arrays[name]))
+    box = record["box"]
+    low = box["low"]
+    return Head(
+        FusedField(field, threads),
+        Box((low[0], low[1], low[2]), box["side"]),
+        np.unpackbits(bits, count=resolution**3).astype(bool).reshape((resolution,) * 3),
+        record["focal_factor"],
+        record["march_step"],
+        record["facts"],
+    )
+
+
+@lru_cache(maxsize=8)
+def _pixel_order(size: int) -> np.ndarray:
+    """Pixels in 8 x 8 blocks (near rays share table entries), blocks dealt out to two halves.
+
+    Rendering threads take contiguous stretches; dealing gives each its share of the face.
+    """
+    index = np.arange(size * size)
+    y, x = index // size, index % size
+    across = (size + 7) // 8
+    block = (y // 8) * across + x // 8
+    dealt = (block * 7919) % 16
+    return np.lexsort((x % 8, y % 8, block, dealt))

@@ -1,0 +1,41 @@
+"""The decorator of every CPU kernel: compiled, GIL-free, cached by the digest of all kernels.
+
+numba's own cache looks only at the file of the function itself, so a changed callee in another
+file would be ignored silently. Here the cache folder's name is the digest of every kernel's source.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import config as numba_config
+
+_HERE = Path(__file__).resolve().parent
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(_HERE.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+_CACHE = _HERE / "__pycache__" / f"kernels-{_digest()}"
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel on first use.
+
+    Put `@no_type_check` under it: numba must see the bare function, not one wrapped by the
+    run-time shape checker of the test suite.
+    """
+    before = numba_config.CACHE_DIR
+    # Read once, when the dispatcher makes its cache; other libraries' caches stay where they are.
+    numba_config.CACHE_DIR = str(_CACHE)
+    try:
+        return numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)(function)
+    finally:
+        numba_config.CACHE_DIR = before

@@ -1,0 +1,56 @@
+"""Which cells of the head's box are ever seen, over all expressions: what marching may skip.
+
+Not a grid of density but of visibility: the largest rendering weight any training sample had in the cell
+lately. The inside and the back of a head are as dense as its face, but no talking-head camera ever
+sees them; leaving them out halves the samples of a ray, and the weights cost nothing (training
+computes them anyway). One cell of growth around what is seen lets the surface move.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from scipy.ndimage import binary_dilation
+
+
+@dataclass(frozen=True)
+class OccupancyConfig:
+    """The grid and its upkeep."""
+
+    resolution: int = 64
+    """Cells per axis."""
+    every: int = 16
+    """Steps between updates."""
+    decay: float = 0.9
+    """What is left of a cell's old value at an update."""
+    threshold: float = 0.01
+    """A cell is occupied where a sample had more than this share of its ray's colour."""
+    warm_up: int = 100
+    """Steps during which every cell of the hull stays occupied."""
+
+
+class Occupancy:
+    """`mask` [z, y, x] is what marching reads; training writes weights to `seen`, one grid a thread."""
+
+    def __init__(
+        self, config: OccupancyConfig, hull: Bool[np.ndarray, "z y x"], threads: int = 1
+    ) -> None:
+        """Everything in the hull starts occupied."""
+        self.config = config
+        self.hull = np.ascontiguousarray(hull)
+        self.mask = self.hull.copy()
+        self.values = np.zeros(hull.shape, np.float32)
+        self.seen = np.zeros((threads, *hull.shape), np.float32)
+
+    def update(self, step: int) -> None:
+        """Take in what was seen since the last update."""
+        self.values = np.maximum(self.values * np.float32(self.config.decay), self.seen.max(0))
+        self.seen[:] = 0
+        if step >= self.config.warm_up:
+            grown = binary_dilation(self.values > self.config.threshold)
+            self.mask = np.ascontiguousarray(grown & self.hull)
+
+    @property
+    def share(self) -> float:
+        """Occupied share of the box."""
+        return float(self.mask.mean())
