@@ -73,7 +73,7 @@ def _eye(landmarks: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], 
 def _teeth(landmarks: np.ndarray, frame: HeadFrame, *, upper: bool) -> Patch:
     top, bottom = landmarks[list(indices.LIP_INNER_UPPER)], landmarks[list(indices.LIP_INNER_LOWER)]
     rows, columns = 7, 25
-    share = np.linspace(0.03, 0.97, columns) if upper else np.linspace(0.16, 0.84, columns)
+    share = np.linspace(0.03, 0.97, columns) if upper else np.linspace(0.2, 0.8, columns)
     x = np.interp(share, np.linspace(0, 1, 11), (top[:, 0] + bottom[:, 0]) / 2)
     y_top = np.interp(x, top[:, 0], top[:, 1]) + 0.5
     y_bottom = np.interp(x, bottom[:, 0], bottom[:, 1]) - 0.4
@@ -87,11 +87,11 @@ def _teeth(landmarks: np.ndarray, frame: HeadFrame, *, upper: bool) -> Patch:
         depth = np.broadcast_to(lips + 3.2, y.shape)
         brightness = 0.92 - 0.25 * arch**2 - 0.18 * (1 - t) ** 2
     else:
-        rest = landmarks[[61, 291], 1].mean() + 7.0 - 1.2 * arch**2
+        rest = landmarks[[61, 291], 1].mean() + 7.6 + 1.5 * arch**2
         y = rest + t * 8.0
         strip = strip[::-1]
         depth = np.broadcast_to(lips + 5.0, y.shape)
-        brightness = 0.58 - 0.3 * arch**2 - 0.2 * t
+        brightness = 0.55 - 0.45 * arch**2 - 0.15 * t
     grid_x = np.broadcast_to(x, y.shape)
     texture = texture_position(np.column_stack([grid_x.ravel(), strip.ravel()])) + _SECOND
     shade = np.broadcast_to(brightness, y.shape).ravel()

@@ -117,6 +117,21 @@ def darken_brows(portrait: Portrait, strength: float, widen: float, seed: int) -
     return replace(portrait, image=_as_picture(image))
 
 
+def redden_lips(portrait: Portrait, gain: tuple[float, float, float]) -> Portrait:
+    """Lips set off from the skin, their shine damped: the photograph's are pale with light."""
+    landmarks = portrait.landmarks
+    outer = [*indices.LIP_OUTER_UPPER, *indices.LIP_OUTER_LOWER[-2:0:-1]]
+    inner = [*indices.LIP_INNER_UPPER, *indices.LIP_INNER_LOWER[-2:0:-1]]
+    lips = _filled(portrait, landmarks[outer], 0.5) * (1 - _filled(portrait, landmarks[inner], 0.3))
+    image = portrait.image.astype(np.float64)
+    tone = np.median(image[lips > 0.8], axis=0)
+    shine = np.maximum(image - tone, 0)
+    matt = image - 0.5 * shine
+    return replace(
+        portrait, image=_as_picture(_gain(image + lips[..., None] * (matt - image), lips, gain))
+    )
+
+
 def _as_picture(image: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     return np.clip(image, 0, 255).round().astype(np.uint8)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.errors import InputError
-from pipeline.samples.colours import darken_brows, repaint
+from pipeline.samples.colours import darken_brows, redden_lips, repaint
 from pipeline.samples.neutral import MouthShape
 from pipeline.samples.portrait import Portrait
 
@@ -57,12 +57,13 @@ def _longer_face(head: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "ve
 
 
 def _as_photographed(portrait: Portrait) -> Portrait:
-    return darken_brows(portrait, strength=0.35, widen=0.8, seed=1)
+    reddened = redden_lips(portrait, (0.92, 0.75, 0.78))
+    return darken_brows(reddened, strength=0.35, widen=0.8, seed=1)
 
 
 def _dark_and_tanned(portrait: Portrait) -> Portrait:
     painted = repaint(
-        portrait,
+        redden_lips(portrait, (0.92, 0.78, 0.80)),
         skin=(0.80, 0.71, 0.63),
         hair=(0.62, 0.56, 0.55),
         hair_gamma=1.5,

@@ -34,6 +34,17 @@ def test_a_torn_sidecar_means_the_clip_is_made_again(tmp_path: Path):
     assert path.with_suffix(".json").read_text() == whole
 
 
+def test_several_processes_write_the_same_truth(tmp_path: Path):
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    names: dict[str, Any] = {"identities": ["iris"], "emotions": ["angry"]}
+    paths = make_samples(together, size=64, sentences=["s2", "s3"], workers=2, **names)
+    (one,) = make_samples(alone, size=64, sentences=["s2"], **names)
+    assert [path.name for path in paths] == ["iris_angry_s2.mp4", "iris_angry_s3.mp4"]
+    assert all(path.is_file() for path in paths)
+    assert paths[0].with_suffix(".json").read_text() == one.with_suffix(".json").read_text()
+    assert paths[0].read_bytes() == one.read_bytes()
+
+
 def test_progress_counts_the_clips(made: Any):
     seen = []
     make_samples(
