@@ -23,6 +23,21 @@ class Fingerprinter:
         head = canonical_json({"encoder": identity, "upstream": self.upstream})
         self._head = hashlib.sha256(head.encode())
 
+    def of_many(self, contents: Sequence[bytes], upstream: Sequence[Sequence[str]]) -> list[str]:
+        """Fingerprints for many clips: `contents` encoded, a sequence per upstream feature."""
+        copy = self._head.copy
+        if upstream:
+            above = map("\x1f".join, zip(*upstream, strict=True))
+            texts = [c + b"\x1f" + a.encode() for c, a in zip(contents, above, strict=True)]
+        else:
+            texts = contents
+        made = []
+        for text in texts:
+            digest = copy()
+            digest.update(text)
+            made.append(digest.hexdigest()[:FINGERPRINT_CHARS])
+        return made
+
     def of(self, content: str, upstream_fingerprints: Sequence[str] = ()) -> str:
         """Fingerprint for one clip; upstream fingerprints in the order of `self.upstream`."""
         digest = self._head.copy()

@@ -34,6 +34,15 @@ REASONS: tuple[Reason, ...] = (
 )
 
 
+_CASES = [
+    REASONS.index("new clip"),
+    REASONS.index("forced"),
+    REASONS.index("changed content"),
+    REASONS.index("absent"),
+    REASONS.index("rejected before"),
+]
+
+
 class SourceKey(NamedTuple):
     """A clip that the sources have."""
 
@@ -163,41 +172,40 @@ def plan_table(
 
     expected: dict[str, list[str]] = {}
     stored: dict[str, np.ndarray] = {}
-    picked: list[tuple[int, int, Reason]] = []
+    encoded = [content.encode() for content in contents]
+    picked: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # clip, feature, reason
     valid = rejected = 0
     for position, feature in enumerate(order):
         maker = Fingerprinter(wanted[feature].identity, wanted[feature].upstream)
-        if maker.upstream:
-            above = zip(*(expected[name] for name in maker.upstream), strict=True)
-            expected[feature] = [maker.of(c, u) for c, u in zip(contents, above, strict=True)]
-        else:
-            expected[feature] = [maker.of(c) for c in contents]
+        expected[feature] = maker.of_many(encoded, [expected[name] for name in maker.upstream])
         stored[feature] = _at(table.fingerprints.get(feature), rows)
         refused = _at(table.rejections.get(feature), rows) != ""
         differs = stored[feature] != np.array(expected[feature], object)
         valid += int((~differs & ~refused).sum())
         rejected += int((~differs & refused & ~forced[feature]).sum())
-        for i in np.flatnonzero(differs | forced[feature]):
-            reason: Reason
-            if forced[feature][i] and not new[i]:
-                reason = "forced"
-            elif new[i]:
-                reason = "new clip"
-            elif changed[i]:
-                reason = "changed content"
-            elif not stored[feature][i]:
-                reason = "absent"
-            elif refused[i]:
-                reason = "rejected before"
-            else:
-                then = [stored[name][i] for name in maker.upstream]
-                same_encoder = maker.of(contents[i], then) == stored[feature][i]
-                reason = "changed upstream" if same_encoder else "changed encoder"
-            picked.append((int(i), position, reason))
-    picked.sort(key=lambda cell: cell[:2])
-    cells = [
-        PlannedCell(ids[i], order[p], reason, expected[order[p]][i]) for i, p, reason in picked
-    ]
+        again = differs | forced[feature]
+        cases = [new, forced[feature], changed, stored[feature] == "", refused]
+        codes = np.select(cases, _CASES, REASONS.index("changed encoder"))
+        for i in np.flatnonzero(again & (codes == REASONS.index("changed encoder"))):
+            then = [stored[name][i] for name in maker.upstream]
+            if maker.of(contents[i], then) == stored[feature][i]:
+                codes[i] = REASONS.index("changed upstream")
+        clips = np.flatnonzero(again)
+        picked.append((clips, np.full(len(clips), position), codes[clips]))
+    cells = []
+    if picked:
+        clips, positions, codes = (np.concatenate(part) for part in zip(*picked, strict=True))
+        by_clip = np.lexsort((positions, clips))
+        prints = [expected[feature] for feature in order]
+        cells = [
+            PlannedCell(ids[i], order[p], REASONS[code], prints[p][i])
+            for i, p, code in zip(
+                clips[by_clip].tolist(),
+                positions[by_clip].tolist(),
+                codes[by_clip].tolist(),
+                strict=True,
+            )
+        ]
     removed = tuple(clip_id for clip_id in table.row_of if clip_id not in given)
     return Plan(dataset, cells, removed, len(ids), valid, rejected, tuple(order))
 

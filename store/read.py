@@ -1,6 +1,7 @@
 """A snapshot: a read-only view that travels between processes and opens itself where it lands."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import icechunk
@@ -21,6 +22,7 @@ from store.layout import (
 from store.location import storage_of
 from store.schema import CLIP_COLUMNS, FeatureSchema
 from store.table import CellState, ClipTable, read_table
+from store.windows import WindowReader, read_windows
 
 
 class Snapshot:
@@ -37,7 +39,7 @@ class Snapshot:
         self._root: zarr.Group | None = None
         self._groups: dict[str, zarr.Group] = {}
         self._tables: dict[str, ClipTable] = {}
-        self._arrays: dict[tuple[str, str], zarr.Array] = {}
+        self._readers: dict[tuple[str, str], WindowReader] = {}
 
     def __reduce__(self) -> tuple[type["Snapshot"], tuple[str, str]]:
         """Pickle where to look and what for, nothing opened."""
@@ -126,15 +128,14 @@ class Snapshot:
         Raises CellAbsentError or CellRejectedError if the cell is not valid, WindowError if the
         window is not inside the clip.
         """
-        first, frames = self._valid(dataset, feature, clip_id)
-        stop = frames if stop is None else stop
-        if not 0 <= start <= stop <= frames:
-            raise WindowError(
-                f"frames {start}..{stop} of clip {clip_id} ({feature}) do not exist: "
-                f"it has {frames} frames, so 0 <= start <= stop <= {frames}"
-            )
-        array = self._array(dataset, feature)
-        return np.asarray(array[first + start : first + stop])
+        return read_windows([self._window(dataset, feature, clip_id, start, stop)])[0]
+
+    def read_many(
+        self, dataset: str, windows: Sequence[tuple[str, str, int, int | None]]
+    ) -> list[np.ndarray]:
+        """Windows (feature, clip id, start, stop), fetched at once: many times faster than one by
+        one, most of all on object storage. Raises what `read` raises."""
+        return read_windows([self._window(dataset, *window) for window in windows])
 
     def tokens(self, dataset: str, feature: str, clip_id: str) -> np.ndarray:
         """Token table of a clip, float32 [n_tokens, dim]; `read` gives indices into it."""
@@ -145,9 +146,9 @@ class Snapshot:
         table = self.table(dataset)
         count = int(table.token_counts[feature][table.row(clip_id)])
         key = (dataset, "tokens/" + feature)
-        if key not in self._arrays:
-            self._arrays[key] = token_array(self._group(dataset), feature)
-        return np.asarray(self._arrays[key][first : first + count])
+        if key not in self._readers:
+            self._readers[key] = WindowReader(token_array(self._group(dataset), feature))
+        return self._readers[key].read(first, first + count)
 
     def hyperplanes(self, dataset: str, feature: str, scope: str) -> dict[str, Any] | None:
         """Arrays of a fit by name, its attributes under "attrs"; None if there is no such fit."""
@@ -162,11 +163,24 @@ class Snapshot:
             self._groups[dataset] = open_dataset(self.root, dataset)
         return self._groups[dataset]
 
-    def _array(self, dataset: str, feature: str) -> zarr.Array:
+    def _reader(self, dataset: str, feature: str) -> WindowReader:
         key = (dataset, feature)
-        if key not in self._arrays:
-            self._arrays[key] = feature_array(self._group(dataset), feature)
-        return self._arrays[key]
+        if key not in self._readers:
+            self._readers[key] = WindowReader(feature_array(self._group(dataset), feature))
+        return self._readers[key]
+
+    def _window(
+        self, dataset: str, feature: str, clip_id: str, start: int, stop: int | None
+    ) -> tuple[WindowReader, int, int]:
+        """Where a clip's window lies on the frame axis."""
+        first, frames = self._valid(dataset, feature, clip_id)
+        stop = frames if stop is None else stop
+        if not 0 <= start <= stop <= frames:
+            raise WindowError(
+                f"frames {start}..{stop} of clip {clip_id} ({feature}) do not exist: "
+                f"it has {frames} frames, so 0 <= start <= stop <= {frames}"
+            )
+        return self._reader(dataset, feature), first + start, first + stop
 
     def _valid(self, dataset: str, feature: str, clip_id: str) -> tuple[int, int]:
         """First frame and length of a clip whose cell is valid."""
@@ -179,7 +193,7 @@ class Snapshot:
                 f"{table.rejections[feature][row]}. Repair the clip, or leave it out"
             )
         if state == "absent":
-            self._array(dataset, feature)  # an unknown feature is another error
+            self._reader(dataset, feature)  # an unknown feature is another error
             raise CellAbsentError(
                 f"{feature} of clip {clip_id} in {dataset} is absent in snapshot {self.id}: "
                 f"run preprocessing with a profile that has {feature}, or pin a later snapshot"

@@ -101,7 +101,7 @@ def _settle(base: ClipTable, tip: ClipTable, ours: Changes) -> tuple[Changes, li
                 slot = Slot(clip_id, Extent(0, written.frames), False, slot.cells)
         kept.rows[clip_id] = given
         kept.slots[clip_id] = slot
-        kept.written[clip_id] = _without_equal_cells(tip, clip_id, slot, written)
+        kept.written[clip_id] = _without_equal_cells(base, tip, clip_id, slot, written)
     return kept, superseded
 
 
@@ -114,18 +114,22 @@ def _place(table: ClipTable, clip_id: str) -> tuple[str, int, int] | None:
 
 
 def _without_equal_cells(
-    tip: ClipTable, clip_id: str, slot: Slot, written: WrittenClip
+    base: ClipTable, tip: ClipTable, clip_id: str, slot: Slot, written: WrittenClip
 ) -> WrittenClip:
-    """Leave out the cells that the other writer has already stored as we would."""
-    row = tip.row_of.get(clip_id)
-    if row is None or not slot.exact:
+    """Leave out the cells that the other writer has stored meanwhile as we would. (A cell that
+    was equal before is one that was forced, to repair it perhaps: ours counts.)"""
+    if not slot.exact:
         return written
-    new = [
-        feature
-        for feature in written.valid
-        if tip.state(row, feature) != "valid"
-        or tip.fingerprints[feature][row] != slot.cells[feature]
-    ]
+
+    def equal(table: ClipTable, feature: str) -> bool:
+        row = table.row_of.get(clip_id)
+        return (
+            row is not None
+            and table.state(row, feature) == "valid"
+            and table.fingerprints[feature][row] == slot.cells[feature]
+        )
+
+    new = [f for f in written.valid if not equal(tip, f) or equal(base, f)]
     counts = {feature: n for feature, n in written.token_counts.items() if feature in new}
     return with_values(written, valid=tuple(new), token_counts=counts)
 
