@@ -1,4 +1,7 @@
-"""What the main job takes where the user leaves the choice to it: whose head, which speech, which emotions."""
+"""What the main job takes where the user leaves the choice to it.
+
+Whose head, which speech, which emotions.
+"""
 
 import wave
 from dataclasses import dataclass
@@ -74,7 +77,12 @@ def choose_speech(
     # Held out of the network first, then this identity's own voice, then the longest.
     ranked = sorted(
         heard,
-        key=lambda c: (splits[c] == "train", table.identity[c] != identity, -int(table.frames[c]), c),
+        key=lambda c: (
+            splits[c] == "train",
+            table.identity[c] != identity,
+            -int(table.frames[c]),
+            c,
+        ),
     )
     clip_id = ranked[0]
     frames = min(int(table.frames[clip_id]), int(LONGEST_SPEECH * clock.FPS))
@@ -99,7 +107,8 @@ def choose_timeline(network: Path, identity: str, seconds: float, asked: str | N
     first = "neutral" if "neutral" in planes else min(planes)
     rest = [tag for tag in planes if tag != first]
     target = next((tag for tag in FAVOURITES if tag in rest), rest[0])
-    return f"{first}@0-{0.35 * seconds:.1f}, {target}@{0.55 * seconds:.1f}-{int(10 * seconds) / 10:.1f}"
+    end = int(10 * seconds) / 10
+    return f"{first}@0-{0.35 * seconds:.1f}, {target}@{0.55 * seconds:.1f}-{end:.1f}"
 
 
 def write_wav(path: Path, samples: np.ndarray) -> None:

@@ -1,4 +1,5 @@
-"""The `emohead` command. Exit codes: 0 done, 1 a bug (traceback), 2 wrong usage, 3 nothing useful could be done.
+"""The `emohead` command. Exit codes: 0 done, 1 a bug (traceback), 2 wrong usage, 3 nothing useful
+could be done.
 
 Heavy imports live inside the commands: `emohead --help` answers at once.
 """
@@ -25,8 +26,12 @@ store_app = typer.Typer(help="Look into a store and keep it in order.", no_args_
 app.add_typer(store_app, name="store")
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job writes.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes; one thread each.")]
-Size = Annotated[int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Worker processes; one thread each.")
+]
+Size = Annotated[
+    int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")
+]
 Identity = Annotated[str | None, typer.Option("--identity", help="Whose head speaks.")]
 Audio = Annotated[Path | None, typer.Option("--audio", help="Speech; any file ffmpeg reads.")]
 Emotion = Annotated[
@@ -39,7 +44,8 @@ Override = Annotated[
 Setting = Annotated[
     list[str] | None,
     typer.Option(
-        "--train", help="Training setting, e.g. network.steps=500 or head.seconds=60; may be given again."
+        "--train",
+        help="Training setting, e.g. network.steps=500 or head.seconds=60; may be given again.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -100,7 +106,8 @@ def demo(
     override: Override = None,
     train: Setting = None,
 ) -> None:
-    """The main job on emohead's own sample clips: videos in, a talking head whose emotion changes out.
+    """The main job on emohead's own sample clips: videos in, a talking head whose emotion changes
+    out.
 
     Example: emohead demo --out demo-output
     """
@@ -110,9 +117,13 @@ def demo(
 
 @app.command()
 def run(
-    folder: Annotated[Path, typer.Argument(help="Folder of videos, searched with its sub-folders.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of videos, searched with its sub-folders.")
+    ],
     out: Out = Path("emohead-output"),
-    corpus: Annotated[str, typer.Option(help="Naming scheme: auto, plain, mead, ravdess, ...")] = "auto",
+    corpus: Annotated[
+        str, typer.Option(help="Naming scheme: auto, plain, mead, ravdess, ...")
+    ] = "auto",
     identity: Identity = None,
     audio: Audio = None,
     emotion: Emotion = None,
@@ -149,7 +160,9 @@ def samples(
 @app.command()
 def plan(
     folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
-    store: Annotated[str, typer.Option(help="Folder or URL of the store.")] = "emohead-output/store",
+    store: Annotated[
+        str, typer.Option(help="Folder or URL of the store.")
+    ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
     override: Override = None,
     as_json: Json = False,
@@ -172,7 +185,9 @@ def plan(
 @app.command()
 def preprocess(
     folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
-    store: Annotated[str, typer.Option(help="Folder or URL of the store.")] = "emohead-output/store",
+    store: Annotated[
+        str, typer.Option(help="Folder or URL of the store.")
+    ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
     workers: Workers = 2,
     size: Size = 256,

@@ -1,8 +1,8 @@
 """What stops a flow.
 
-    FlowError
-    ├── NothingToDo     every clip was rejected, or what is needed is not in the store
-    └── WorkerDied      a worker process ended without an answer
+FlowError
+├── NothingToDo     every clip was rejected, or what is needed is not in the store
+└── WorkerDied      a worker process ended without an answer
 """
 
 

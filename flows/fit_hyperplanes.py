@@ -1,4 +1,7 @@
-"""Flow `fit-hyperplanes`: the emotion directions of every identity, and pooled, from the valid expression cells."""
+"""Flow `fit-hyperplanes`.
+
+The emotion directions of every identity, and pooled, from the valid expression cells.
+"""
 
 from typing import Any
 
@@ -42,7 +45,9 @@ def fit(
     )
 
 
-@flow(name="fit-hyperplanes", flow_run_name="fit-hyperplanes {config.dataset}", persist_result=False)
+@flow(
+    name="fit-hyperplanes", flow_run_name="fit-hyperplanes {config.dataset}", persist_result=False
+)
 def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
     """Fit and store the planes, unless the ones there were fitted on these very cells.
 
@@ -100,9 +105,12 @@ def read_planes(snapshot: Snapshot, dataset: str, expression: str) -> dict[str, 
     stored = stored_planes(snapshot, dataset, expression)
     if not stored:
         raise NothingToDo(
-            f"snapshot {snapshot.id} holds no hyperplanes on {expression}; run the fit-hyperplanes flow first"
+            f"snapshot {snapshot.id} holds no hyperplanes on {expression}; "
+            "run the fit-hyperplanes flow first"
         )
-    return {scope: from_record(arrays, attributes) for scope, (arrays, attributes) in stored.items()}
+    return {
+        scope: from_record(arrays, attributes) for scope, (arrays, attributes) in stored.items()
+    }
 
 
 def expression_names(expression: str) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Flow `main-job`: videos to a talking head whose emotion changes while it speaks, and a report beside the video."""
+"""Flow `main-job`: videos to a talking head whose emotion changes while it speaks, and a report
+beside the video."""
 
 import os
 import time
@@ -116,7 +117,10 @@ def times() -> list[tuple[str, float]]:
 
 
 def run_main_job(config: MainJobConfig) -> dict[str, Any]:
-    """`main_job` from the command line: a Prefect server starts while the sample clips are rendered."""
+    """`main_job` from the command line.
+
+    A Prefect server starts while the sample clips are rendered.
+    """
     forget_steps()
     began = time.monotonic()
     config.out.mkdir(parents=True, exist_ok=True)
@@ -136,4 +140,3 @@ def print_times(seconds: float) -> None:
     lines = [f"  {name:<{width}} {spent:8.1f} s" for name, spent in times()]
     lines.append(f"  {'all, set-up not counted':<{width}} {seconds:8.1f} s")
     print("\n".join(lines))
-

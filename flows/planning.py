@@ -1,22 +1,24 @@
-"""From a folder of videos and a profile to the cells that must be computed. Nothing is computed or written here."""
+"""From a folder of videos and a profile to the cells that must be computed. Nothing is computed or
+written here."""
 
 import json
 from pathlib import Path
 
 import store
 from flows.config import PreprocessConfig
-from pipeline.scan import ClipSource, ScanResult, scan
 from pipeline.profiles import Profile, load_profile
+from pipeline.scan import ScanResult, scan
+from pipeline.source import ClipSource
 from store import Cache, ClipRow, EncoderKey, FeatureSchema, Plan, Snapshot, SourceKey
 
 
 def profile_of(config: PreprocessConfig) -> Profile:
     """The profile with its overrides."""
-    return load_profile(config.profile, **config.overrides)
+    return load_profile(config.profile, config.size, **config.overrides)
 
 
-def feature_schemas(profile: Profile, size: int) -> dict[str, FeatureSchema]:
-    """The profile's features as the store declares them; pictures get their side in pixels."""
+def feature_schemas(profile: Profile) -> dict[str, FeatureSchema]:
+    """The profile's features as the store declares them."""
     return {
         name: FeatureSchema(
             name=name,
@@ -51,16 +53,11 @@ def encoder_keys(profile: Profile, features: tuple[str, ...]) -> dict[str, Encod
     }
 
 
-def content_of(source: ClipSource) -> str:
-    """Everything of a clip that its cells depend on: bytes, range, and the words others know."""
-    return source.content
-
-
 def clip_row(source: ClipSource, frames: int, cells: dict[str, str]) -> ClipRow:
     """A source as a row of the clip table."""
     return ClipRow(
         clip_id=source.clip_id,
-        content=content_of(source),
+        content=source.content,
         frames=frames,
         cells=cells,
         identity=source.identity,
@@ -92,7 +89,7 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     """
     profile = profile_of(config)
     scanned = scan(config.data, config.corpus)
-    keys = [SourceKey(source.clip_id, content_of(source)) for source in scanned.clips]
+    keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)
     plan = store.plan(newest(config.store), config.dataset, keys, wanted, config.force)
     return scanned, plan, profile

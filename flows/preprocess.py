@@ -1,7 +1,7 @@
 """Flow `preprocess`: raw videos to valid cells, what is valid already left alone.
 
-Scan → plan → batches on worker processes → one commit. Killed at any moment, the store keeps its last snapshot and the next
-run plans what is missing.
+Scan → plan → batches on worker processes → one commit. Killed at any moment, the store keeps its
+last snapshot and the next run plans what is missing.
 """
 
 import time
@@ -26,7 +26,8 @@ from pipeline.clock import FPS
 from pipeline.errors import MediaError
 from pipeline.media import duration, probe
 from pipeline.profiles import Profile
-from pipeline.scan import ClipSource, ScanResult
+from pipeline.scan import ScanResult
+from pipeline.source import ClipSource
 from store import Cache, Fork, Plan
 
 BATCHES_IN_FLIGHT = 32
@@ -48,8 +49,8 @@ class Bench:
         except BrokenProcessPool as error:
             names = ", ".join(source.path.name for source in job.sources)
             raise WorkerDied(
-                f"a worker died while these clips were under way: {names}. Nothing of this run is lost that was "
-                "committed before; leave the clip out, or give the machine more memory, and run again"
+                f"a worker died while these clips were under way: {names}. What was "
+                "committed before is safe; leave the clip out, or give the machine more memory, and run again"
             ) from error
         self.bar.advance(len(records), note=records[-1].name)
         return fork, records
@@ -107,7 +108,9 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
     if summary["rejections"]:
         create_table_artifact(key="rejections", table=summary["rejections"])
     after = cache.snapshot(snapshot)
-    usable = after.has_dataset(config.dataset) and (after.cells(config.dataset) != "").any(axis=None)
+    usable = after.has_dataset(config.dataset) and (after.cells(config.dataset) != "").any(
+        axis=None
+    )
     if not usable:
         raise NothingToDo(
             f"none of the {len(scanned.clips)} clips in {config.data} could be used:\n"
@@ -122,7 +125,7 @@ def compute_plan(
     """Work off the plan in one write session; returns a record a clip and the new snapshot."""
     sources = {source.clip_id: source for source in scanned.clips}
     before = newest(config.store)
-    schemas = feature_schemas(profile, config.size)
+    schemas = feature_schemas(profile)
     metadata = {
         "run_id": str(uuid.uuid4()),
         "plan_hash": plan.hash,
@@ -175,7 +178,9 @@ def summarise(
     scanned: ScanResult, plan: Plan, records: list[ClipRecord], snapshot: str, seconds: float
 ) -> dict[str, Any]:
     """The run in numbers and in words, JSON-able."""
-    rejections = [{"clip": path.name, "feature": "all", "reason": why} for path, why in scanned.rejected]
+    rejections = [
+        {"clip": path.name, "feature": "all", "reason": why} for path, why in scanned.rejected
+    ]
     for record in records:
         whole = Counter(record.rejected.values())
         for reason, count in whole.items():
@@ -188,9 +193,12 @@ def summarise(
         stages.update(record.seconds)
     computed = sum(len(record.computed) for record in records)
     frames = sum(record.frames for record in records)
-    text = f"{plan_text(scanned, plan)}\n{computed} cells of {frames} frames computed in {seconds:.1f} s"
+    done = f"{computed} cells of {frames} frames computed in {seconds:.1f} s"
+    text = f"{plan_text(scanned, plan)}\n{done}"
     if rejections:
-        text += "\n" + "\n".join(f"  rejected: {r['clip']}: {r['feature']}: {r['reason']}" for r in rejections)
+        text += "\n" + "\n".join(
+            f"  rejected: {r['clip']}: {r['feature']}: {r['reason']}" for r in rejections
+        )
     return {
         "planned": len(plan.cells),
         "reasons": {f"{feature}: {reason}": n for (feature, reason), n in plan.counts().items()},

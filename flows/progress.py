@@ -1,7 +1,7 @@
 """What is under way, how far, and when it ends: one line a step, on a terminal or in a log.
 
-A flow says ``with step("train the head", total=3000, unit="steps") as bar: bar.advance()``; who watches is decided once,
-at the command line. Seconds of every step are kept for the report.
+A flow says ``with step("train the head", total=3000, unit="steps") as bar: bar.advance()``; who
+watches is decided once, at the command line. Seconds of every step are kept for the report.
 """
 
 import sys
@@ -70,7 +70,9 @@ _finished: list[Step] = []
 def _show(step: Step, *, last: bool = False) -> None:
     parts = [f"  {step.name:<34}"]
     if step.total:
-        parts.append(f"{step.done:>6}/{step.total} {step.unit:<6} {100 * step.done / step.total:3.0f} %")
+        parts.append(
+            f"{step.done:>6}/{step.total} {step.unit:<6} {100 * step.done / step.total:3.0f} %"
+        )
     eta = step.eta()
     if last:
         parts.append(f" {clock_text(step.seconds):>6}")

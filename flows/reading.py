@@ -1,4 +1,7 @@
-"""What training reads from a snapshot: which clips have what, and a key that says when nothing changed."""
+"""What training reads from a snapshot.
+
+Which clips have what, and a key that says when nothing changed.
+"""
 
 import hashlib
 import json
@@ -25,7 +28,9 @@ def cells_key(
     Equal keys mean equal inputs, whatever else changed in the store.
     """
     cells = snapshot.cells(dataset).loc[list(clip_ids), list(features)]
-    labels = snapshot.clips(dataset).loc[list(clip_ids), ["identity", "emotion", "sentence", "split"]]
+    labels = snapshot.clips(dataset).loc[
+        list(clip_ids), ["identity", "emotion", "sentence", "split"]
+    ]
     text = json.dumps(
         [cells.to_csv(), labels.to_csv(), json.dumps(more, sort_keys=True, default=str)]
     )

@@ -1,4 +1,7 @@
-"""Whether a folder already holds what is about to be made: from these very cells, with these settings."""
+"""Whether a folder already holds what is about to be made.
+
+From these very cells, with these settings.
+"""
 
 import json
 import shutil

@@ -8,7 +8,10 @@ from pipeline.samples import make_samples
 
 
 def render_samples(config: MainJobConfig) -> Path:
-    """The folder of sample clips of a job; clips that are there from the same recipe are left alone."""
+    """The folder of sample clips of a job.
+
+    Clips that are there from the same recipe are left alone.
+    """
     folder = config.out / "samples"
     render_samples_into(folder, size=config.size, workers=config.workers)
     return folder

@@ -1,14 +1,19 @@
-"""The Prefect server a laptop needs: none of its own set up, one is started for the time of the job.
+"""The Prefect server a laptop needs: none of its own set up, one is started for the time of the
+job.
 
-Who has a server (PREFECT_API_URL or a profile) uses it. Without one Prefect starts a temporary server when the first flow
-begins, 13-20 s on two cores; `start_early` does that in the background while other work runs.
+Who has a server (PREFECT_API_URL or a profile) uses it. Without one Prefect starts a temporary
+server when the first flow begins, 13-20 s on two cores; `EarlyServer` does that in the background
+while other work runs.
 """
 
 import os
 from threading import Thread
 
 STARTUP_SECONDS = 120
-"""How long a temporary server may take; Prefect's own limit of 20 s is too short on a busy laptop."""
+"""How long a temporary server may take.
+
+Prefect's own limit of 20 s is too short on a busy laptop.
+"""
 
 DEFAULTS = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
@@ -19,7 +24,10 @@ DEFAULTS = {
 
 
 def quiet_defaults() -> None:
-    """Set what the user has not set. Call before Prefect is imported: it reads its settings once."""
+    """Set what the user has not set. Call before Prefect is imported.
+
+    It reads its settings once.
+    """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
 
@@ -54,6 +62,6 @@ class EarlyServer:
         self._thread.join()
         if self._failure is not None:
             raise RuntimeError(
-                f"no temporary Prefect server within {STARTUP_SECONDS} s; run `prefect server start` in another "
-                "terminal and set PREFECT_API_URL=http://127.0.0.1:4200/api"
+                f"no temporary Prefect server within {STARTUP_SECONDS} s; run "
+                "`prefect server start` in another terminal and set PREFECT_API_URL=http://127.0.0.1:4200/api"
             ) from self._failure

@@ -14,7 +14,10 @@ def info_text(location: str, ref: str = "main") -> str:
     for dataset in snapshot.datasets():
         clips, cells = snapshot.clips(dataset), snapshot.cells(dataset)
         seconds = int(clips.frames.sum()) / 25
-        lines.append(f"\n{dataset}: {len(clips)} clips, {seconds:.0f} s, {clips.identity.nunique()} identities")
+        lines.append(
+            f"\n{dataset}: {len(clips)} clips, {seconds:.0f} s, "
+            f"{clips.identity.nunique()} identities"
+        )
         emotions = clips.emotion[clips.emotion != ""].value_counts()
         if len(emotions):
             lines.append("  " + ", ".join(f"{name} {count}" for name, count in emotions.items()))

@@ -34,7 +34,8 @@ class DrivingTrack:
     labels: UInt8[np.ndarray, "frames s s"]
 
     def order(self, frames: int) -> np.ndarray:
-        """Rows for a video of ``frames`` frames: to the end of the clip, back, and so on, without a jump.
+        """Rows for a video of ``frames`` frames: to the end of the clip, back, and so on, without
+        a jump.
 
         >>> DrivingTrack("c", np.zeros((3, 3, 4)), *[np.zeros((3, 1, 1, 3), np.uint8)] * 2).order(7)
         array([0, 1, 2, 1, 0, 1, 2])
@@ -106,7 +107,9 @@ def heard(
 
 
 @task(name="hear and speak", cache_policy=NO_CACHE, persist_result=False)
-def expression_of(config: SynthesizeConfig, profile: Profile) -> tuple[Speech, SpeechFeatures, dict[str, Any]]:
+def expression_of(
+    config: SynthesizeConfig, profile: Profile
+) -> tuple[Speech, SpeechFeatures, dict[str, Any]]:
     """Sound to steered expression coefficients."""
     with step("hear, predict expression"):
         features, facts = heard(profile, config.audio, config.names)
@@ -115,7 +118,9 @@ def expression_of(config: SynthesizeConfig, profile: Profile) -> tuple[Speech, S
 
 
 @task(name="render video", cache_policy=NO_CACHE, persist_result=False)
-def render_video(config: SynthesizeConfig, alpha: Float[np.ndarray, "frames k"], track: DrivingTrack) -> None:
+def render_video(
+    config: SynthesizeConfig, alpha: Float[np.ndarray, "frames k"], track: DrivingTrack
+) -> None:
     """Head over torso over background, frame by frame, into the file."""
     from render.compose import Compositor
     from render.head import load_head

@@ -1,4 +1,7 @@
-"""Flow `train-audio-expression`: cached features of many clips to a network that predicts expression."""
+"""Flow `train-audio-expression`.
+
+Cached features of many clips to a network that predicts expression.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -151,4 +154,8 @@ def evaluate(data: TrainingData, out: Path) -> dict[str, Any]:
 
     checkpoint = load(out)
     rows = compare(checkpoint, data)
-    return {"table": rows, "history": checkpoint.state["history"], "notes": checkpoint.state["notes"]}
+    return {
+        "table": rows,
+        "history": checkpoint.state["history"],
+        "notes": checkpoint.state["notes"],
+    }

@@ -1,4 +1,5 @@
-"""Flow `train-head`: cached frames, cameras and coefficients of one identity to a radiance field of its head."""
+"""Flow `train-head`: cached frames, cameras and coefficients of one identity to a radiance field
+of its head."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ from render.trainer import HeadConfig
 from store import Cache, Snapshot
 
 MAX_FRAMES = 2400
-"""Frames of one identity that are read; more are thinned out evenly, so that memory stays below 1 GB at 256²."""
+"""Frames of one identity that are read.
+
+More are thinned out evenly, so that memory stays below 1 GB at 256².
+"""
 
 
 def head_features(names: FeatureNames) -> tuple[str, ...]:
@@ -42,7 +46,8 @@ def head_clips(snapshot: Snapshot, dataset: str, identity: str, names: FeatureNa
     if not clips:
         known = ", ".join(sorted({who[clip_id] for clip_id in usable})) or "none"
         raise NothingToDo(
-            f"identity {identity!r} has no clip with frames, parsing and pose; identities that do: {known}"
+            f"identity {identity!r} has no clip with frames, parsing and pose; "
+            f"identities that do: {known}"
         )
     return clips
 
@@ -120,4 +125,9 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
         provenance = {"snapshot": snapshot.id, "identity": config.identity, **key}
         train(data, HeadConfig(**settings), config.out, provenance)
         reuse.finish(config.out, key)
-    return {"identity": config.identity, "clips": clip_ids, "reused": reused, "snapshot": snapshot.id}
+    return {
+        "identity": config.identity,
+        "clips": clip_ids,
+        "reused": reused,
+        "snapshot": snapshot.id,
+    }

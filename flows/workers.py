@@ -1,9 +1,10 @@
-"""Worker processes: one thread each, encoders loaded once, arrays written straight into their fork of the store.
+"""Worker processes: one thread each, encoders loaded once, arrays written into a fork of the store.
 
-Processes are spawned, never forked: a forked child that shares the store's runtime hangs. What comes back to the flow is the
-fork (references to chunks, no arrays) and one small record a clip.
+Processes are spawned, never forked: a forked child that shares the store's runtime hangs. What
+comes back to the flow is the fork (references to chunks, no arrays) and one small record a clip.
 """
 
+import json
 import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from flows.planning import with_upstream
 from pipeline.profiles import Profile, load_profile
-from pipeline.scan import ClipSource
+from pipeline.source import ClipSource
 from store import ClipWrite, Fork, Snapshot, write_clip
 
 ONE_THREAD = {
@@ -55,7 +56,10 @@ class ClipRecord:
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Spawned processes with one compute thread each: two threads per worker collapse under load."""
+    """Spawned processes with one compute thread each.
+
+    Two threads per worker collapse under load.
+    """
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     try:
@@ -70,19 +74,15 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 @lru_cache(maxsize=4)
-def _profile(name: str, overrides: str) -> Profile:
-    import json
-
-    return load_profile(name, **json.loads(overrides))
+def _profile(name: str, size: int, overrides: str) -> Profile:
+    return load_profile(name, size, **json.loads(overrides))
 
 
 def compute(job: Job) -> tuple[Fork, list[ClipRecord]]:
     """Process the clips of a job one after another and write each into the fork."""
-    import json
-
     from pipeline.process import process_clip
 
-    profile = _profile(job.profile, json.dumps(dict(job.overrides), sort_keys=True))
+    profile = _profile(job.profile, job.size, json.dumps(dict(job.overrides), sort_keys=True))
     records = []
     for source in job.sources:
         wanted = list(job.fork.slots[source.clip_id].cells)

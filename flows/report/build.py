@@ -1,4 +1,7 @@
-"""The report of a main job: read from the store and the folders it wrote, nothing is computed twice."""
+"""The report of a main job.
+
+Read from the store and the folders it wrote, nothing is computed twice.
+"""
 
 import json
 from pathlib import Path
@@ -38,7 +41,12 @@ def build_report(
     facts = [
         (f"{cells['computed']}", f"cells computed of {cells['planned']} planned"),
         *(
-            [(f"{float(np.mean(accuracies)):.3f}", "balanced accuracy of the hyperplanes, held-out clips")]
+            [
+                (
+                    f"{float(np.mean(accuracies)):.3f}",
+                    "balanced accuracy of the hyperplanes, held-out clips",
+                )
+            ]
             if accuracies
             else []
         ),
@@ -64,6 +72,11 @@ def build_report(
             ),
         ],
     )
-    record = {**summary, "times": times, "config": config.model_dump(mode="json"), "head_metrics": head.metrics}
+    record = {
+        **summary,
+        "times": times,
+        "config": config.model_dump(mode="json"),
+        "head_metrics": head.metrics,
+    }
     (config.out / "run.json").write_text(json.dumps(record, indent=1, default=str))
     return write_page(page, config.out / "report.html")

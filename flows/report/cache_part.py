@@ -76,7 +76,8 @@ def _faces(snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames)
     sheet = contact_sheet(snapshot, dataset, [str(c) for c in first.index], names)
     return Section(
         "What was found",
-        f"{len(table)} clips with a face, {table.identity.nunique()} identities. Landmarks dotted, parsing tinted.",
+        f"{len(table)} clips with a face, {table.identity.nunique()} identities. "
+        "Landmarks dotted, parsing tinted.",
         figures=[picture(sheet, f"{identity}, one clip a row: {captions}")],
     )
 
@@ -84,7 +85,10 @@ def _faces(snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames)
 def _hyperplanes(
     snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames, fitted: dict[str, Any]
 ) -> Section:
-    section = Section("Emotion hyperplanes", notes=[f"{r['scope']}, {r['emotion']}: {r['reason']}" for r in fitted["rejected"]])
+    section = Section(
+        "Emotion hyperplanes",
+        notes=[f"{r['scope']}, {r['emotion']}: {r['reason']}" for r in fitted["rejected"]],
+    )
     usable = clips_with(snapshot, dataset, (names.expression, names.mouth))
     table = snapshot.clips(dataset).loc[usable]
     own = table[(table.identity == identity) & (table.emotion != "")]
@@ -96,14 +100,20 @@ def _hyperplanes(
     if mouths and identity in planes:
         edges = next((p.bin_edges for p in planes[identity].planes.values()), None)
         section.figures.append(
-            histograms(mouths, edges, "Mouth aspect ratio; dotted: the five groups frames are drawn from", x="MAR")
+            histograms(
+                mouths,
+                edges,
+                "Mouth aspect ratio; dotted: the five groups frames are drawn from",
+                x="MAR",
+            )
         )
     header = ("scope", "emotion", "held-out accuracy", "training accuracy", "clips", "frames")
     section.tables.append(
         Table(
             header,
             tuple(
-                tuple("not measured" if p[h] is None else p[h] for h in header) for p in fitted["planes"]
+                tuple("not measured" if p[h] is None else p[h] for h in header)
+                for p in fitted["planes"]
             ),
             "Balanced accuracy; held out are whole clips. Chance is 0.5.",
         )
@@ -117,10 +127,15 @@ def _plan(cells: dict[str, Any]) -> Section:
         rows = tuple((what, count) for what, count in cells["reasons"].items())
         tables.append(Table(("feature: reason", "cells"), rows, "Planned cells and why"))
     if cells["stage_seconds"]:
-        rows = tuple((stage, float(s)) for stage, s in sorted(cells["stage_seconds"].items(), key=lambda x: -x[1]))
+        rows = tuple(
+            (stage, float(s))
+            for stage, s in sorted(cells["stage_seconds"].items(), key=lambda x: -x[1])
+        )
         tables.append(Table(("stage", "worker seconds"), rows, f"{cells['frames']} frames"))
     if cells["rejections"]:
         rows = tuple((r["clip"], r["feature"], r["reason"]) for r in cells["rejections"])
         tables.append(Table(("clip", "feature", "reason"), rows, "Rejected, with the reason"))
-    text = "Nothing had to be computed: every wanted cell was there." if not cells["planned"] else ""
+    text = (
+        "Nothing had to be computed: every wanted cell was there." if not cells["planned"] else ""
+    )
     return Section("What was computed", text, tables=tables)

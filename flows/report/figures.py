@@ -1,4 +1,5 @@
-"""Curves and pictures of the report, from plain arrays. Colours are the same for one emotion everywhere."""
+"""Curves and pictures of the report, from plain arrays. Colours are the same for one emotion
+everywhere."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -51,7 +52,9 @@ def picture(image: UInt8[np.ndarray, "height width 3"], caption: str) -> Figure:
     return Figure(buffer.getvalue(), "image/jpeg", caption)
 
 
-def grid_of(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> UInt8[np.ndarray, "height width 3"]:
+def grid_of(
+    rows: Sequence[Sequence[np.ndarray]], gap: int = 4
+) -> UInt8[np.ndarray, "height width 3"]:
     """Pictures of one size in rows; a short row is filled with paper white."""
     height, width, _ = rows[0][0].shape
     columns = max(len(row) for row in rows)
@@ -102,7 +105,14 @@ def histograms(
         everything = np.concatenate(list(values.values()))
         bins = np.linspace(everything.min(), everything.max() + 1e-9, 48)
         for tag, data in values.items():
-            axes.hist(data, bins=list(bins), histtype="step", color=colour_of(tag), label=tag, linewidth=1.4)
+            axes.hist(
+                data,
+                bins=list(bins),
+                histtype="step",
+                color=colour_of(tag),
+                label=tag,
+                linewidth=1.4,
+            )
         for edge in [] if edges is None else edges:
             axes.axvline(float(edge), color="#8a857d", linestyle=":", linewidth=0.8)
         axes.set_xlabel(x)
@@ -117,7 +127,10 @@ def timeline(
     caption: str,
     fps: int = 25,
 ) -> Figure:
-    """Stacked tracks over seconds, words below: what was said, what the face did, which emotion it shows."""
+    """Stacked tracks over seconds, words below.
+
+    What was said, what the face did, which emotion it shows.
+    """
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(7.6, 1.7 * len(tracks) + 0.5))
         rows = canvas.subplots(len(tracks), 1, sharex=True, squeeze=False)[:, 0]
@@ -131,7 +144,13 @@ def timeline(
         low, high = rows[-1].get_ylim()
         for word, start, end in words:
             rows[-1].text(
-                (start + end) / 2, low - 0.02 * (high - low), word, ha="center", va="top", fontsize=7, color="#6f6a63"
+                (start + end) / 2,
+                low - 0.02 * (high - low),
+                word,
+                ha="center",
+                va="top",
+                fontsize=7,
+                color="#6f6a63",
             )
         rows[-1].set_xlabel("seconds", labelpad=14)
         return _png(canvas, caption)

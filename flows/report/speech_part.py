@@ -19,15 +19,20 @@ def network_section(network: dict[str, Any]) -> Section:
     rows = network["table"]
     section = Section(
         "Speech to expression",
-        "The audio-expression network (equations 1-9), whitened units: 1 is the spread of the person's own face.",
+        "The audio-expression network (equations 1-9), whitened units: "
+        "1 is the spread of the person's own face.",
         notes=list(network["notes"]),
     )
     if network["history"]:
         steps, losses = zip(*network["history"], strict=True)
-        section.figures.append(curves({"loss": (steps, losses)}, "Training loss (equation 13)", x="step", y="loss"))
+        section.figures.append(
+            curves({"loss": (steps, losses)}, "Training loss (equation 13)", x="step", y="loss")
+        )
     if rows:
         header = tuple(rows[0])
-        section.tables.append(Table(header, tuple(tuple(r[h] for h in header) for r in rows), "Held-out clips"))
+        section.tables.append(
+            Table(header, tuple(tuple(r[h] for h in header) for r in rows), "Held-out clips")
+        )
     return section
 
 
@@ -43,22 +48,29 @@ def video_section(out: Path, summary: dict[str, Any], names: FeatureNames) -> Se
     arrays = np.load(out / "video.npz")
     tags = [str(tag) for tag in arrays["tags"]]
     labels = expression_names(names.expression)
-    shown = [labels.index(n) if n in labels else i for i, n in enumerate(("jaw_open", "corner_raise"))]
+    shown = [
+        labels.index(n) if n in labels else i for i, n in enumerate(("jaw_open", "corner_raise"))
+    ]
     tracks = {
-        "expression, whitened": {labels[i] if labels else str(i): arrays["alpha"][:, i] for i in shown}
+        "expression, whitened": {
+            labels[i] if labels else str(i): arrays["alpha"][:, i] for i in shown
+        }
     }
     if tags:
         tracks["margin: above 0 the frame is on the emotion's side"] = {
             tag: arrays["margin"][:, i] for i, tag in enumerate(tags)
         }
     heard = summary["synthesis"]["heard"].get("transcript", {})
-    words = [(w["text"], w["start"], w["end"]) for w in heard.get("words", []) if isinstance(w, dict)]
+    words = [(str(word), float(start), float(end)) for word, start, end in heard.get("words", [])]
     pictures = film(out / "video.mp4")
     half = len(pictures) // 2
     return Section(
         "The video",
         figures=[
-            picture(grid_of([pictures[:half], pictures[half:]]), f"Frames of the video; {summary['emotion']}"),
+            picture(
+                grid_of([pictures[:half], pictures[half:]]),
+                f"Frames of the video; {summary['emotion']}",
+            ),
             timeline(tracks, words, "What was said, what the face did, which emotion it shows"),
         ],
     )

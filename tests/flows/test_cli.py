@@ -20,7 +20,7 @@ def test_settings_nest_and_keep_their_types() -> None:
 
 @pytest.mark.parametrize("pair", ["mels=64", "logmel.mels", ".mels=1", "logmel.=1"])
 def test_a_setting_of_another_form_is_refused(pair: str) -> None:
-    with pytest.raises(typer.BadParameter, match="GROUP.NAME=VALUE"):
+    with pytest.raises(typer.BadParameter, match=r"GROUP\.NAME=VALUE"):
         nested([pair])
 
 
@@ -37,8 +37,12 @@ def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
     assert result.returncode == 0
     for command in ("demo", "run", "plan", "preprocess", "samples", "store"):
         assert command in result.stdout
-    code = "import sys, flows.cli; print(sorted({'torch', 'prefect', 'mediapipe'} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    code = (
+        "import sys, flows.cli; print(sorted({'torch', 'prefect', 'mediapipe'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert loaded.stdout.strip() == "[]"
     assert time.monotonic() - began < 60
 

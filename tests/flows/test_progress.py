@@ -21,7 +21,9 @@ def test_eta_follows_the_mean_rate() -> None:
     assert eta == pytest.approx(6.0 * 7 / 3, rel=0.05)
 
 
-def test_steps_are_recorded_in_order_even_when_one_fails(capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_are_recorded_in_order_even_when_one_fails(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     progress.forget_steps()
     with progress.step("first", total=2, unit="clips") as bar:
         bar.advance(2, note="b.mp4")

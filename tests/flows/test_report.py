@@ -15,7 +15,13 @@ def test_a_page_is_one_file_with_pictures_inside(tmp_path: Path) -> None:
         timeline({"mouth": {"open": np.linspace(0, 1, 50)}}, [("hello", 0.2, 0.6)], "words"),
     ]
     table = Table(("step", "seconds"), (("render", 1.234), ("all", 250.0)), "how long")
-    page = Page("Demo", "lead", [("28.1 dB", "PSNR")], Path("video.mp4"), [Section("One", "t", figures, [table])])
+    page = Page(
+        "Demo",
+        "lead",
+        [("28.1 dB", "PSNR")],
+        Path("video.mp4"),
+        [Section("One", "t", figures, [table])],
+    )
     text = write_page(page, tmp_path / "report.html").read_text()
     assert text.count("data:image/") == 4
     assert "a &lt;b&gt; &amp; c" in text
