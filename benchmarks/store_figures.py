@@ -4,6 +4,7 @@ Each part prints its own lines and can be named as an argument: commit plan wind
 Baselines run in the same process, so the ratios hold on a busy machine where the times do not.
 """
 
+import shutil
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from zarr.storage import LocalStore
 
 import store
 from store.planning import plan_table
+from store.table import empty_table
 
 NAN = float("nan")
 DATASET = "bench"
@@ -38,7 +40,9 @@ def median_seconds(run: Callable[[], object], repeats: int = 7) -> float:
     return float(np.median(times))
 
 
-def fill(cache: store.Cache, first: int, count: int, features: dict[str, store.FeatureSchema]) -> None:
+def fill(
+    cache: store.Cache, first: int, count: int, features: dict[str, store.FeatureSchema]
+) -> None:
     """Write clips first..first + count of 20 frames in one commit."""
     cells = dict.fromkeys(features, "0" * 32)
     values = np.ones(20, np.float32)
@@ -104,8 +108,6 @@ def plan(n_clips: int = 100_000, n_features: int = 12) -> None:
         }
 
     sources = [store.SourceKey(f"clip{i:07d}", f"{i:064x}") for i in range(n_clips)]
-    from store.table import empty_table
-
     empty = empty_table()
     start = time.perf_counter()
     made = plan_table(empty, DATASET, sources, keys(0))
@@ -151,13 +153,13 @@ def window(n: int = 200) -> None:
         snapshot, dims = wide_store(folder)
         picks = [(f"clip{random.integers(12)}", int(random.integers(500 - 32))) for _ in range(n)]
         plain = zarr.open_group(LocalStore(folder / "plain"), mode="w")
+        arrays: dict[str, zarr.Array] = {}
         for feature, dim in dims.items():
-            array = plain.create_array(
+            array = arrays[feature] = plain.create_array(
                 feature, shape=(6000, dim), chunks=(256, dim), dtype="f4", fill_value=NAN
             )
             for i in range(12):
                 array[i * 500 : i * 500 + 500] = snapshot.read(DATASET, feature, f"clip{i}")
-        arrays = {feature: plain[feature] for feature in dims}
         pack = store.pack(snapshot, DATASET, list(dims), folder / "packs")
         maps = {feature: np.load(pack.folder / f"{feature}.npy", mmap_mode="r") for feature in dims}
 
@@ -166,11 +168,15 @@ def window(n: int = 200) -> None:
                 for feature in dims:
                     snapshot.read(DATASET, feature, clip, start, start + 32)
 
+        def from_store_together() -> None:
+            for clip, start in picks:
+                snapshot.read_many(DATASET, [(f, clip, start, start + 32) for f in dims])
+
         def from_plain() -> None:
             for clip, start in picks:
                 first = int(clip[4:]) * 500 + start
                 for array in arrays.values():
-                    array[first : first + 32]  # pyright: ignore[reportIndexIssue]
+                    array[first : first + 32]
 
         def from_pack() -> None:
             for clip, start in picks:
@@ -184,10 +190,12 @@ def window(n: int = 200) -> None:
                     np.array(mapped[first : first + 32])
 
         rates = {}
-        for run in (from_store, from_plain, from_pack, from_map):
+        for run in (from_store, from_store_together, from_plain, from_pack, from_map):
             run()
             rates[run.__name__] = n / median_seconds(run, 5)
             print(f"window: {run.__name__}: {rates[run.__name__]:.0f} windows of 4 features/s")
+        together = rates["from_store_together"] / rates["from_plain"]
+        print(f"window: store, four features at once / plain zarr {together:.2f}")
         print(
             f"window: store / plain zarr {rates['from_store'] / rates['from_plain']:.2f}, "
             f"pack / memmap {rates['from_pack'] / rates['from_map']:.2f}"
@@ -196,8 +204,6 @@ def window(n: int = 200) -> None:
 
 def pack() -> None:
     """Building a pack against copying the store's files."""
-    import shutil
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         snapshot, dims = wide_store(folder)

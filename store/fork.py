@@ -69,6 +69,29 @@ class WrittenClip:
     facts: Mapping[str, Any]
 
 
+class FeatureArrays:
+    """Feature arrays and token tables of a writable dataset, each opened once."""
+
+    def __init__(self, group: zarr.Group) -> None:
+        """`group`: the dataset."""
+        self.group = group
+        self._opened: dict[tuple[str, bool], zarr.Array] = {}
+
+    def of(self, feature: str, *, tokens: bool = False) -> zarr.Array:
+        """Array of a feature, or its token table."""
+        key = (feature, tokens)
+        if key not in self._opened:
+            find = token_array if tokens else feature_array
+            self._opened[key] = find(self.group, feature)
+        return self._opened[key]
+
+    def erase(self, feature: str, schema: FeatureSchema, extent: Extent) -> None:
+        """Forget what a feature holds in an extent."""
+        erase(self.group, self.of(feature), extent)
+        if schema.token_dim is not None:
+            erase(self.group, self.of(feature, tokens=True), extent)
+
+
 @dataclass
 class Fork:
     """Picklable; write to it with `write_clip`, bring it back with `session.merge`."""
@@ -80,6 +103,18 @@ class Fork:
     written: dict[str, WrittenClip] = field(default_factory=dict)
     unfinished: str = ""
     """Clip whose writing broke off, so that the fork holds half of it."""
+    _arrays: "FeatureArrays | None" = field(default=None, repr=False, compare=False)
+
+    def arrays(self) -> "FeatureArrays":
+        """The arrays of the fork, opened once in each process."""
+        if self._arrays is None:
+            group = zarr.open_group(self.session.store, path=self.dataset, mode="r+")
+            self._arrays = FeatureArrays(group)
+        return self._arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without what was opened here."""
+        return {**self.__dict__, "_arrays": None}
 
 
 def write_clip(fork: Fork, write: ClipWrite) -> Fork:
@@ -95,33 +130,30 @@ def write_clip(fork: Fork, write: ClipWrite) -> Fork:
         )
     if write.clip_id in fork.written:
         raise WriteError(f"clip {write.clip_id} is already written in this fork: write it once")
-    group = zarr.open_group(fork.session.store, path=fork.dataset, mode="r+")
     check_clip(fork.features, slot, write)
     fork.unfinished = write.clip_id
-    fork.written[write.clip_id] = write_slot(group, fork.features, slot, write)
+    fork.written[write.clip_id] = write_slot(fork.arrays(), fork.features, slot, write)
     fork.unfinished = ""
     return fork
 
 
 def write_slot(
-    group: zarr.Group, features: Mapping[str, FeatureSchema], slot: Slot, write: ClipWrite
+    arrays: FeatureArrays, features: Mapping[str, FeatureSchema], slot: Slot, write: ClipWrite
 ) -> WrittenClip:
     """Write the frames and tokens of a clip that `check_clip` let pass."""
     if slot.extent is not None:
         for feature, values in write.arrays.items():
-            array = feature_array(group, feature)
+            array = arrays.of(feature)
             array[slot.extent.first : slot.extent.first + write.frames] = values
             if feature in write.tokens:
                 tokens = write.tokens[feature]
-                table = token_array(group, feature)
-                erase(group, table, slot.extent)
+                table = arrays.of(feature, tokens=True)
+                erase(arrays.group, table, slot.extent)
                 if len(tokens):
                     table[slot.extent.first : slot.extent.first + len(tokens)] = tokens
         for feature in write.rejected if slot.exact else ():
             # What was valid before must not stay behind a rejection.
-            erase(group, feature_array(group, feature), slot.extent)
-            if features[feature].token_dim is not None:
-                erase(group, token_array(group, feature), slot.extent)
+            arrays.erase(feature, features[feature], slot.extent)
     return WrittenClip(
         write.clip_id,
         write.frames,

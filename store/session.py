@@ -13,7 +13,16 @@ from icechunk._icechunk_python import PySession
 from store.changes import Changes, apply_changes, drop_cells, stored_extent
 from store.errors import ConflictError, WriteError
 from store.extents import Extent, allocate_extents, into_batches
-from store.fork import Batch, ClipWrite, Fork, Slot, check_clip, merge_written, write_slot
+from store.fork import (
+    Batch,
+    ClipWrite,
+    FeatureArrays,
+    Fork,
+    Slot,
+    check_clip,
+    merge_written,
+    write_slot,
+)
 from store.layout import (
     block_frames,
     frames_allocated,
@@ -24,7 +33,7 @@ from store.layout import (
 from store.location import commit_lock
 from store.relocate import relocate
 from store.schema import SCHEMA_VERSION, ClipRow, FeatureSchema, check_features
-from store.table import ClipTable, read_table
+from store.table import ClipTable, empty_table, read_table
 
 if TYPE_CHECKING:
     from store.repository import Cache
@@ -72,8 +81,12 @@ class WriteSession:
         root = zarr.open_group(session.store, mode="r+")
         group = require_dataset(root, self.dataset)
         replaced = require_features(group, self._features, self._replace)
-        table = read_table(group)
+        # The table as it is at the base: columns are read when looked at, and `session` changes.
+        base = self._cache.repository.readonly_session(snapshot_id=session.snapshot_id)
+        before = zarr.open_group(base.store, mode="r").get(self.dataset)
+        table = read_table(before) if isinstance(before, zarr.Group) else empty_table()
         drop_cells(group, table, replaced)
+        self._arrays = FeatureArrays(group)
         self._open = session, group, table
         return self
 
@@ -140,15 +153,15 @@ class WriteSession:
 
     def write_clip(self, write: ClipWrite) -> None:
         """Write a clip from this process."""
-        _, group, _ = self._state()
+        session, _, _ = self._state()
         slot = self._changes.slots.get(write.clip_id)
         if slot is None or write.clip_id in self._changes.written:
             what = "is already written" if slot else "was not allocated"
             raise WriteError(f"clip {write.clip_id} {what} in this session: allocate, write once")
-        self._forks_of(self._state()[0])  # what is written here does not belong into forks
+        self._forks_of(session)  # what is written here does not belong into forks
         check_clip(self._features, slot, write)
         self._unfinished = write.clip_id
-        self._changes.written[write.clip_id] = write_slot(group, self._features, slot, write)
+        self._changes.written[write.clip_id] = write_slot(self._arrays, self._features, slot, write)
         self._unfinished = ""
 
     def remove_clips(self, clip_ids: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """The clip table and the cells of a dataset: read as vectors, written row by row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,17 +22,50 @@ from store.schema import (
 CellState = Literal["absent", "valid", "rejected"]
 
 
+class LazyColumns(MutableMapping[str, np.ndarray]):
+    """Vectors by name, each read when it is first looked at: most uses need a few of many."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        """`loaders`: name -> what reads the vector."""
+        self._loaders = dict(loaders)
+        self._loaded: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The vector, read now if it was not yet."""
+        if name not in self._loaded:
+            self._loaded[name] = self._loaders[name]()
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, values: np.ndarray) -> None:
+        """Put a vector in place."""
+        self._loaders[name] = lambda: values
+        self._loaded[name] = values
+
+    def __delitem__(self, name: str) -> None:
+        """Forget a vector."""
+        del self._loaders[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+        return len(self._loaders)
+
+
 @dataclass
 class ClipTable:
     """Columns of a dataset as vectors over rows (free rows have clip_id "")."""
 
-    columns: dict[str, np.ndarray]
+    columns: MutableMapping[str, np.ndarray]
     """Clip columns by name (text as object arrays)."""
-    fingerprints: dict[str, np.ndarray]
+    fingerprints: MutableMapping[str, np.ndarray]
     """Feature -> fingerprint per row; "" where never computed."""
-    rejections: dict[str, np.ndarray]
+    rejections: MutableMapping[str, np.ndarray]
     """Feature -> rejection reason per row; "" where not rejected."""
-    token_counts: dict[str, np.ndarray]
+    token_counts: MutableMapping[str, np.ndarray]
     """Token-index feature -> rows of its token table that the clip uses; -1 where none."""
     row_of: dict[str, int] = field(init=False)
 
@@ -79,25 +112,27 @@ def empty_table() -> ClipTable:
 
 
 def read_table(group: zarr.Group) -> ClipTable:
-    """Read the whole table of a dataset."""
+    """The table of a dataset: clip ids now, every other column when it is looked at."""
     found = group.get(column_path("clip_id"))
     if not isinstance(found, zarr.Array):
         return empty_table()
     rows = found.shape[0]
-    columns = {
-        name: _read(group.get(column_path(name)), column, rows)
-        for name, column in CLIP_COLUMNS.items()
+
+    def loader(array: Any, column: Column) -> Callable[[], np.ndarray]:
+        return lambda: _read(array, column, rows)
+
+    arrays = _arrays(group, "clips")
+    columns = {name: loader(arrays.get(name), column) for name, column in CLIP_COLUMNS.items()}
+    folders = {
+        "cells": CELL_COLUMN,
+        "rejections": CELL_COLUMN,
+        "token_counts": TOKEN_COUNT_COLUMN,
     }
-    tables: list[dict[str, np.ndarray]] = []
-    for folder, column in (
-        ("cells", CELL_COLUMN),
-        ("rejections", CELL_COLUMN),
-        ("token_counts", TOKEN_COUNT_COLUMN),
-    ):
-        tables.append(
-            {name: _read(array, column, rows) for name, array in _arrays(group, folder).items()}
-        )
-    return ClipTable(columns, *tables)
+    cells = [
+        LazyColumns({name: loader(array, column) for name, array in _arrays(group, folder).items()})
+        for folder, column in folders.items()
+    ]
+    return ClipTable(LazyColumns(columns), *cells)
 
 
 def _arrays(group: zarr.Group, folder: str) -> dict[str, zarr.Array]:

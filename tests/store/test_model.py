@@ -158,7 +158,7 @@ def compare(cache: store.Cache, model: Model) -> None:
     assert cache.validate().problems == []
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(step, min_size=3, max_size=5))
 def test_random_histories(history: list[dict]) -> None:
     with tempfile.TemporaryDirectory() as folder:

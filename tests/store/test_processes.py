@@ -67,7 +67,7 @@ ingest(cache, {"a": 30, "b": 140, "c": 20})
 """
 
 
-@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("after", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_killed_writer_leaves_the_last_snapshot_and_a_rerun_completes_it(
     cache: store.Cache, tmp_path: Path, after: int
 ) -> None:
@@ -96,9 +96,9 @@ def test_a_killed_writer_leaves_the_last_snapshot_and_a_rerun_completes_it(
 def test_two_processes_may_make_the_same_store(tmp_path: Path) -> None:
     code = "import store, sys; print(store.Cache.open(sys.argv[1], create=True).snapshot().id)"
     command = [sys.executable, "-c", code, str(tmp_path / "new")]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     ids = {process.communicate(timeout=120)[0] for process in running}
-    assert [process.returncode for process in running] == [0, 0, 0]
+    assert [process.returncode for process in running] == [0, 0]
     assert len(ids) == 1
 
 
