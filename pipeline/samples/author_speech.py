@@ -62,6 +62,7 @@ def place(spoken: Utterance, sentence: Sentence) -> tuple[float, float, list, li
     words = [
         {"word": sentence.text[position - 1 : position - 1 + length].lower(), "start": start}
         for start, position, length in spoken.words
+        if length > 0  # the end of the sentence comes as a word without letters
     ]
     for word, following in pairwise(words):
         word["end"] = following["start"]
