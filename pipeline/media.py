@@ -128,12 +128,8 @@ def probe(path: Path) -> MediaInfo:
         MediaError: not media, truncated, no picture stream, or no frame that decodes.
     """
     with opened(path) as container:
-        pictures = [s for s in container.streams.video if not _is_cover(s)]
-        others = [s for s in container.streams if s not in pictures[:1]]
-        if not pictures:
-            held = ", ".join(_stream_in_words(s) for s in others) or "no stream at all"
-            raise MediaError(f"{path.name}: no video stream (it holds {held})")
-        sound = container.streams.best("audio", related=pictures[0])
+        picture = _picture(path, container)
+        sound = container.streams.best("audio", related=picture)
         audio = None
         if isinstance(sound, av.AudioStream) and sound.codec_context is not None:
             context = sound.codec_context
@@ -145,8 +141,9 @@ def probe(path: Path) -> MediaInfo:
                     channels=context.channels,
                     layout=context.layout.name,
                 )
-        unused = tuple(_stream_in_words(s) for s in others if s is not sound or audio is None)
-        video = _probe_video(path, container, pictures[0])
+        used = {picture.index, -1 if audio is None else audio.index}
+        unused = tuple(_stream_in_words(s) for s in container.streams if s.index not in used)
+        video = _probe_video(path, container, picture)
         return MediaInfo(path, container.format.name, video, audio, unused)
 
 
@@ -154,19 +151,42 @@ def duration(info: MediaInfo) -> Fraction:
     """Seconds from the first frame to the end of the last, from the packets and not the header.
 
     Raises:
-        MediaError: the file cannot be read to its end.
+        MediaError: the file cannot be read.
     """
+    return length(info.path)
+
+
+def length(path: Path) -> Fraction:
+    """Seconds of picture, counted over the packets; no frame is decoded.
+
+    Raises:
+        MediaError: not media, no picture stream, or no packet in it.
+    """
+    first: Fraction | None = None
     end = Fraction(0)
-    with opened(info.path) as container:
-        stream = container.streams[info.video.index]
+    with opened(path) as container:
+        stream = _picture(path, container)
+        tick = stream.time_base or Fraction(1)
         try:
             for packet in container.demux(stream):
                 if packet.pts is not None:
-                    length = packet.duration or 0
-                    end = max(end, (packet.pts + length) * info.video.time_base)
+                    shown = packet.pts * tick
+                    first = shown if first is None else min(first, shown)
+                    end = max(end, shown + (packet.duration or 0) * tick)
         except FFmpegError:
             pass  # a damaged tail: what lies before it still counts
-    return max(end - info.video.zero, Fraction(0))
+    if first is None:
+        raise MediaError(f"{path.name}: the video stream is empty (truncated or only a header)")
+    return end - first
+
+
+def _picture(path: Path, container: InputContainer) -> av.VideoStream:
+    """The first picture stream that is no cover image."""
+    for stream in container.streams.video:
+        if not _is_cover(stream):
+            return stream
+    held = ", ".join(_stream_in_words(s) for s in container.streams) or "no stream at all"
+    raise MediaError(f"{path.name}: no video stream (it holds {held})")
 
 
 def _probe_video(path: Path, container: InputContainer, stream: av.VideoStream) -> VideoInfo:

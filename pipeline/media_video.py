@@ -67,7 +67,7 @@ def read_video(
     config = config or VideoConfig()
     origin = info.video.zero + (start or 0)
     stop = None if end is None else info.video.zero + end
-    take = _Take(info, origin, stop, config)
+    take = _Take(info, origin, stop)
     shelf: list[av.VideoFrame] | None = []
     held = 0
     sampler = _Sampler(info, config.samples)
@@ -82,7 +82,7 @@ def read_video(
     square = find(sampler.pictures(), (info.video.width, info.video.height))
     developer = Developer(info.video, square, size)
     frames = np.empty((len(indices), size, size, 3), np.uint8)
-    source = shelf if shelf is not None else _Take(info, origin, stop, config).frames()
+    source = shelf if shelf is not None else _Take(info, origin, stop).frames()
     wanted = iter(np.flatnonzero(np.diff(indices, prepend=-1)))
     at = next(wanted, None)
     for number, frame in enumerate(source):
@@ -100,6 +100,22 @@ def read_video(
     return Video(frames, square, facts | {"decodes": 1 if shelf is not None else 2})
 
 
+def count_frames(
+    info: media.MediaInfo, start: Fraction | None = None, end: Fraction | None = None
+) -> int:
+    """V of [start, end) of a file, without developing a picture.
+
+    Raises:
+        MediaError: as `read_video`.
+    """
+    origin = info.video.zero + (start or 0)
+    stop = None if end is None else info.video.zero + end
+    take = _Take(info, origin, stop)
+    for _ in take.frames():
+        pass
+    return len(take.grid()[0])
+
+
 @dataclass
 class _Take:
     """One pass over the frames of a range, in display order, with book-keeping."""
@@ -107,7 +123,6 @@ class _Take:
     info: media.MediaInfo
     origin: Fraction
     stop: Fraction | None
-    config: VideoConfig
     starts: list[int] = field(default_factory=list)
     last_length: int = 0
     packets: int = 0

@@ -13,6 +13,9 @@ from pipeline.face import rigid, template
 from pipeline.face.indices import RIGID
 from pipeline.features import FeatureSpec
 
+FOCAL_FACTOR = 4.0
+"""Focal length over frame side: a portrait lens."""
+
 
 @dataclass(frozen=True)
 class PoseConfig:
@@ -20,8 +23,8 @@ class PoseConfig:
 
     size: int = 256
     """Side of the frames the landmarks were measured in, pixels."""
-    focal_factor: float = 4.0
-    """Focal length over frame side: a portrait lens. The same for all clips."""
+    focal_factor: float = FOCAL_FACTOR
+    """Focal length over frame side, the same for all clips."""
     prior: float = 1000.0
     """Pixels^2 per radian^2 by which rotations keep to the landmarks' depths. On clips of known
     pose the pitch is 0.6-0.9 of the truth without it, 0.8-1.05 with it."""

@@ -44,7 +44,9 @@ class RgbEncoder:
     def identity(self) -> dict[str, Any]:
         """Settings and the detectors' hashes."""
         files = models.weights("face_detection_short", "face_detection_full")
-        return identity_of(self.name, self.version, self.config, files)
+        identity = identity_of(self.name, self.version, self.config, files)
+        del identity["config"]["video"]["memory"]  # changes how, never what
+        return identity
 
     def encode(self, inputs: ClipInputs) -> dict[str, np.ndarray]:
         """The frames as they were decoded."""

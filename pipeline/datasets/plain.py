@@ -1,0 +1,113 @@
+"""Any folder of videos: labels from sidecars, from a table, else from names as far as they go.
+
+`clips.csv` in the scanned folder may say it all: a column `file` (path inside the folder) and any
+of identity, emotion, intensity, view, sentence, split, transcript, start, end (seconds; several
+rows of one file are several clips).
+
+Without either: words in a name that say what kind of recording it is (clip, take ...) and numbers
+are dropped, an emotion spelled out is the emotion (`001_happy_038.mp4`, as DH-FaceEmoVid names its
+clips), what remains is the identity; if nothing remains it is the folder's name.
+"""
+
+import csv
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.emotions import spelled_out
+from pipeline.datasets.label import Label
+from pipeline.datasets.sidecar import label_from
+from pipeline.errors import InputError
+
+NAME = "plain"
+TABLE = "clips.csv"
+_COLUMNS = (
+    *("file", "identity", "emotion", "intensity", "view", "sentence", "split"),
+    *("transcript", "start", "end"),
+)
+_KINDS = frozenset(
+    (
+        *(
+            "clip",
+            "take",
+            "video",
+            "vid",
+            "movie",
+            "mov",
+            "part",
+            "scene",
+            "shot",
+            "seg",
+            "segment",
+        ),
+        *("img", "dsc", "rec", "recording", "cut", "crop", "cropped", "raw", "final", "output"),
+        *("train", "test", "sample", "front"),
+    )
+)
+_NUMBERED = re.compile(r"^([a-z]+?)?\d+[a-z]?$", re.IGNORECASE)
+
+
+def describe(path: Path, root: Path) -> Label:
+    """As much as a free name tells; never None: any video is welcome."""
+    tokens = [token for token in re.split(r"[\s_\-.#]+", path.stem) if token]
+    emotions = {spelled_out(token) for token in tokens} - {None}
+    emotion = emotions.pop() if len(emotions) == 1 and len(tokens) > 1 else None
+    kept = [t for t in tokens if not _says_nothing(t) and not (emotion and spelled_out(t))]
+    subject = tokens[0] if emotion and tokens[0].isdigit() else None  # 001_happy_038: person 001
+    folder = path.parent.name if path.parent != root else ""
+    return Label(
+        identity=subject or "_".join(kept) or folder or path.stem,
+        emotion=emotion,
+    )
+
+
+def read_table(root: Path) -> dict[Path, list[Label]]:
+    """Clips by file as `clips.csv` tells; empty when there is no table.
+
+    Raises:
+        InputError: unknown or missing columns, or a value that cannot be; row and cure are named.
+    """
+    table = root / TABLE
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    unknown = [c for c in columns if c not in _COLUMNS]
+    if unknown or (rows and "file" not in columns):
+        raise InputError(
+            f"{table}: columns {columns}; `file` is needed and only {', '.join(_COLUMNS)} are read"
+        )
+    told: dict[Path, list[Label]] = {}
+    for number, row in enumerate(rows, start=2):
+        source = f"{table.name} row {number}"
+        path = root / (row["file"] or "")
+        values: dict[str, Any] = {k: v for k, v in row.items() if v not in (None, "")}
+        label = label_from(values, source, describe(path, root))
+        start, end = (_seconds(values.get(k), f"{source}, {k}") for k in ("start", "end"))
+        if start is not None and end is not None and end <= start:
+            raise InputError(f"{source}: from {float(start)} s to {float(end)} s is no stretch")
+        told.setdefault(path, []).append(
+            Label(**{**label.__dict__, "start": start, "end": end})  # the table also cuts
+        )
+    return told
+
+
+def _says_nothing(token: str) -> bool:
+    if token.lower() in _KINDS:
+        return True
+    match = _NUMBERED.match(token)
+    return match is not None and (match[1] is None or match[1].lower() in _KINDS)
+
+
+def _seconds(text: str | None, where: str) -> Fraction | None:
+    if text is None:
+        return None
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"{where}: {text!r} is no time in seconds") from error
+    if value < 0:
+        raise InputError(f"{where}: {text} s lies before the file's first frame")
+    return value

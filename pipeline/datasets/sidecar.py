@@ -1,0 +1,97 @@
+"""`<stem>.json` beside a media file: labels, words and phonemes someone wrote down for it.
+
+    {"identity": "iris", "emotion": "happy", "intensity": 3, "sentence": "s1", "split": "train",
+     "words": [{"word": "we", "start": 0.10, "end": 0.22}, ...],
+     "phonemes": [{"phoneme": "w", "start": 0.10, "end": 0.16}, ...]}
+
+All keys are optional; others (such as "truth") are left to whoever wrote them.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.emotions import CANONICAL, canonical
+from pipeline.datasets.label import Label
+from pipeline.errors import InputError
+from pipeline.transcript import Transcript, Word
+
+_LABELS = ("identity", "emotion", "intensity", "view", "sentence", "split")
+_KNOWN = {*_LABELS, "words", "phonemes", "transcript", "text"}
+
+
+def read_sidecar(media: Path) -> dict[str, Any] | None:
+    """What stands beside a file; None when there is no sidecar or it is about something else.
+
+    Raises:
+        InputError: a sidecar that is not JSON, or whose known keys cannot be read.
+    """
+    path = media.with_suffix(".json")
+    if not path.is_file():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InputError(f"sidecar {path.name} cannot be read: {error}") from error
+    if not isinstance(told, dict) or not _KNOWN.intersection(told):
+        return None
+    return told
+
+
+def label_from(told: dict[str, Any], source: str, fallback: Label) -> Label:
+    """A label from told values; what is not told comes from `fallback`.
+
+    Raises:
+        InputError: a value that cannot be (unknown emotion, a level that is no number).
+    """
+    emotion = fallback.emotion
+    if told.get("emotion"):
+        emotion = canonical(str(told["emotion"]))
+        if emotion is None:
+            raise InputError(
+                f"{source}: emotion {told['emotion']!r} is unknown; use {', '.join(CANONICAL)}"
+            )
+    intensity = told.get("intensity")
+    if intensity in ("", None):
+        intensity = fallback.intensity
+    elif not str(intensity).isdigit():
+        raise InputError(f"{source}: intensity {intensity!r} is no level (1, 2, 3 ...)")
+    split = told.get("split") or fallback.split
+    return Label(
+        identity=str(told.get("identity") or fallback.identity),
+        emotion=emotion,
+        intensity=None if intensity is None else int(intensity),
+        view=_text(told.get("view")) or fallback.view,
+        sentence=_text(told.get("sentence")) or fallback.sentence,
+        split=_text(split),
+        transcript=_transcript(told, source) or fallback.transcript,
+        bad=fallback.bad,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def _transcript(told: dict[str, Any], source: str) -> Transcript | None:
+    words = _timed(told.get("words"), "word", source)
+    text = told.get("transcript") or told.get("text")
+    if not isinstance(text, str) or not text.strip():
+        text = " ".join(word.text for word in words)
+    if not text:
+        return None
+    phonemes = _timed(told.get("phonemes"), "phoneme", source)
+    return Transcript(text.strip(), words, phonemes, source="sidecar")
+
+
+def _timed(items: Any, key: str, source: str) -> tuple[Word, ...]:
+    if items is None:
+        return ()
+    try:
+        return tuple(
+            Word(str(item[key]), float(item["start"]), float(item["end"])) for item in items
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{source}: {key}s must be a list of {{"{key}", "start", "end"}} ({error})'
+        ) from error
