@@ -64,7 +64,9 @@ class WindowReader:
         if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
             shard: Any = codecs[0]
             plain = [type(codec) for codec in shard.index_codecs] == [BytesCodec, Crc32cCodec]
-            if not plain or shard.index_location.value != "end":
+            # A member of an enumeration up to zarr 3.1, the word itself later.
+            location = getattr(shard.index_location, "value", shard.index_location)
+            if not plain or location != "end":
                 return False
             codecs = shard.codecs
         elif self.array.shards is not None:
