@@ -25,6 +25,9 @@ INDEX = "pack.json"
 STALE_SECONDS = 24 * 3600
 """Age at which an unfinished build is taken to be abandoned."""
 
+READ_BYTES = 64 * 1024 * 1024
+"""Decoded bytes that a build reads at once."""
+
 CLIP_KEYS = ("clip_id", "identity", "emotion", "intensity", "view", "sentence", "split")
 
 
@@ -258,8 +261,16 @@ def _pack_feature(
     mapped = open_memmap(
         folder / entry["file"], "w+", np.dtype(schema.dtype), (int(first[-1]), *schema.shape)
     )
-    for clip_id, a, b in zip(clips, first[:-1], first[1:], strict=True):
-        mapped[a:b] = snapshot.read(dataset, schema.name, clip_id)
+    frame_bytes = mapped.itemsize * int(np.prod(schema.shape, dtype=np.int64))
+    at = 0
+    while at < len(clips):  # as many clips at once as fit: their requests overlap
+        stop = at + 1
+        while stop < len(clips) and (first[stop + 1] - first[at]) * frame_bytes <= READ_BYTES:
+            stop += 1
+        windows = [(schema.name, clip_id, 0, None) for clip_id in clips[at:stop]]
+        for i, values in enumerate(snapshot.read_many(dataset, windows), start=at):
+            mapped[first[i] : first[i + 1]] = values
+        at = stop
     mapped.flush()
     if schema.token_dim is not None:
         tables = [snapshot.tokens(dataset, schema.name, clip_id) for clip_id in clips]

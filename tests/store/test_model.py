@@ -167,7 +167,7 @@ def test_random_histories(history: list[dict]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(step, min_size=3, max_size=8))
 def test_many_random_histories(history: list[dict]) -> None:
     with tempfile.TemporaryDirectory() as folder:
