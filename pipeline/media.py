@@ -194,8 +194,12 @@ def _probe_video(path: Path, container: InputContainer, stream: av.VideoStream) 
         raise MediaError(f"{path.name}: no decoder for its video stream")
     stream.codec_context.thread_count = 1
     frame = _first_frame(container, stream)
-    if frame is None or frame.pts is None or stream.time_base is None:
+    if frame is None or stream.time_base is None:
         raise MediaError(f"{path.name}: no video frame decodes (truncated, encrypted or empty)")
+    if frame.pts is None:
+        raise MediaError(
+            f"{path.name}: frames carry no display times (a raw stream); put it into mp4 or mkv"
+        )
     if max(frame.width, frame.height) > _SIZE_LIMIT or min(frame.width, frame.height) < 16:
         raise MediaError(
             f"{path.name}: picture of {frame.width}x{frame.height} px; "
@@ -240,7 +244,7 @@ def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoF
     for packet in container.demux(stream):
         try:
             for frame in packet.decode():
-                if isinstance(frame, av.VideoFrame) and frame.pts is not None:
+                if isinstance(frame, av.VideoFrame):
                     return frame
         except FFmpegError:
             continue  # a damaged packet: the next may hold

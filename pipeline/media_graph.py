@@ -101,7 +101,9 @@ class Deinterlacer:
                 return
             if isinstance(frame, av.VideoFrame):
                 if frame.pts is not None and frame.time_base is not None:
-                    frame.pts = round(frame.pts * frame.time_base / self._tick)
+                    unit = frame.time_base / self._tick  # the filter counts in half ticks
+                    frame.pts = round(frame.pts * unit)
+                    frame.duration = round((frame.duration or 0) * unit)
                     frame.time_base = self._tick
                 yield frame
 

@@ -4,9 +4,9 @@
 of identity, emotion, intensity, view, sentence, split, transcript, start, end (seconds; several
 rows of one file are several clips).
 
-Without either: words in a name that say what kind of recording it is (clip, take ...) and numbers
-are dropped, an emotion spelled out is the emotion (`001_happy_038.mp4`, as DH-FaceEmoVid names its
-clips), what remains is the identity; if nothing remains it is the folder's name.
+Without either: an emotion spelled out in the name is the emotion (`001_happy_038.mp4`, as
+DH-FaceEmoVid names its clips); numbers and words like clip or take at the end are dropped; what
+remains is the identity, and if nothing remains it is the folder's name.
 """
 
 import csv
@@ -53,8 +53,10 @@ def describe(path: Path, root: Path) -> Label:
     tokens = [token for token in re.split(r"[\s_\-.#]+", path.stem) if token]
     emotions = {spelled_out(token) for token in tokens} - {None}
     emotion = emotions.pop() if len(emotions) == 1 and len(tokens) > 1 else None
-    kept = [t for t in tokens if not _says_nothing(t) and not (emotion and spelled_out(t))]
+    kept = [token for token in tokens if not (emotion and spelled_out(token))]
     subject = tokens[0] if emotion and tokens[0].isdigit() else None  # 001_happy_038: person 001
+    while kept and _says_nothing(kept[-1]):
+        kept.pop()
     folder = path.parent.name if path.parent != root else ""
     return Label(
         identity=subject or "_".join(kept) or folder or path.stem,
