@@ -1,13 +1,12 @@
 """Flow `synthesize`: sound and a timeline of emotions to a video of one identity."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, Int16
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -15,40 +14,47 @@ from flows.config import SynthesizeConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
 from flows.progress import step
-from flows.train_head import head_clips
+from flows.train_head import head_clips, head_data
 from models import Speech, SpeechFeatures, load, read_steps, speak
 from pipeline.features import TOKENS
 from pipeline.profiles import Profile, load_profile
 from pipeline.sound import read_sound, speech_inputs
 from pipeline.transcript import Transcript
+from render.head_data import HeadData
 from store import Cache, Snapshot
+
+CALM = ("neutral", "calm", "")
+SHORTEST_TRACK = 12
+"""Frames; below half a second the head would shuttle visibly."""
 
 
 @dataclass(frozen=True)
 class DrivingTrack:
-    """Where the head looks while it speaks: poses and torso pictures of a recorded clip."""
+    """Where the head looks while it speaks: a recorded clip's poses, with its torso and background."""
 
     clip_id: str
-    cameras: Float[np.ndarray, "frames 3 4"]
-    frames: UInt8[np.ndarray, "frames s s 3"]
-    labels: UInt8[np.ndarray, "frames s s"]
+    data: HeadData
+    """The usable stretch of the clip."""
 
-    def order(self, frames: int) -> np.ndarray:
-        """Rows for a video of ``frames`` frames: to the end of the clip, back, and so on, without
-        a jump.
+    def order(self, frames: int) -> Int[np.ndarray, " frames"]:
+        """Rows for a video of ``frames`` frames."""
+        return there_and_back(len(self.data.cameras), frames)
 
-        >>> DrivingTrack("c", np.zeros((3, 3, 4)), *[np.zeros((3, 1, 1, 3), np.uint8)] * 2).order(7)
-        array([0, 1, 2, 1, 0, 1, 2])
-        """
-        there = np.arange(len(self.cameras))
-        cycle = np.concatenate([there, there[-2:0:-1]])
-        return np.resize(cycle, frames)
+
+def there_and_back(length: int, frames: int) -> Int[np.ndarray, " frames"]:
+    """To the end, back to the start, and so on: no jump, whatever the lengths.
+
+    >>> there_and_back(3, 7)
+    array([0, 1, 2, 1, 0, 1, 2])
+    """
+    there = np.arange(length)
+    return np.resize(np.concatenate([there, there[-2:0:-1]]), frames)
 
 
 def driving_track(
-    snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames, emotion: str | None = None
+    snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames
 ) -> DrivingTrack:
-    """The longest clip of the identity whose every frame has a pose, calm ones first.
+    """The longest stretch with a pose in every frame, of a calm clip if there is one.
 
     Raises:
         NothingToDo: no clip has a pose in at least half a second of consecutive frames.
@@ -58,22 +64,17 @@ def driving_track(
     for clip_id in head_clips(snapshot, dataset, identity, names):
         cameras = snapshot.read(dataset, names.camera, clip_id)
         run = longest_run(np.isfinite(cameras).all(axis=(1, 2)))
-        rank = (table.emotion[clip_id] in ("neutral", "calm", ""), run.stop - run.start)
+        rank = (table.emotion[clip_id] in CALM, run.stop - run.start)
         if best is None or rank > best[0]:
             best = rank, clip_id, run
-    if best is None or best[0][1] < 12:
+    if best is None or best[0][1] < SHORTEST_TRACK:
         raise NothingToDo(
-            f"identity {identity!r} has no clip with a pose in 12 consecutive frames (longest: "
-            f"{best[0][1] if best else 0}); add a clip in which the face stays visible"
+            f"identity {identity!r} has no clip with a pose in {SHORTEST_TRACK} consecutive frames "
+            f"(longest: {best[0][1] if best else 0}); add a clip in which the face stays visible"
         )
     _, clip_id, run = best
-    window = (run.start, run.stop)
-    return DrivingTrack(
-        clip_id,
-        snapshot.read(dataset, names.camera, clip_id, *window).astype(np.float64),
-        snapshot.read(dataset, names.frames, clip_id, *window),
-        snapshot.read(dataset, names.parsing, clip_id, *window),
-    )
+    data = head_data(snapshot, dataset, [clip_id], names, thin=False)
+    return DrivingTrack(clip_id, data.take(np.arange(run.start, run.stop)))
 
 
 def longest_run(good: np.ndarray) -> slice:
@@ -119,26 +120,31 @@ def expression_of(
 
 @task(name="render video", cache_policy=NO_CACHE, persist_result=False)
 def render_video(
-    config: SynthesizeConfig, alpha: Float[np.ndarray, "frames k"], track: DrivingTrack
+    config: SynthesizeConfig,
+    alpha: Float[np.ndarray, "frames k"],
+    sound: Int16[np.ndarray, " samples"],
+    track: DrivingTrack,
+    everything: HeadData,
 ) -> None:
     """Head over torso over background, frame by frame, into the file."""
-    from render.compose import Compositor
+    from render.backdrop import TorsoLayers, background_plate
+    from render.compose import compose
     from render.head import load_head
-    from render.video import write_video
+    from render.video import VideoWriter
 
     head = load_head(config.head)
-    size = track.frames.shape[1]
-    compositor = Compositor.of(track.frames, track.labels)
+    size = config.render_size or track.data.size
+    layers = TorsoLayers.of(track.data, background_plate(everything))
+    under = [layers.layer(row) for row in range(len(track.data.frames))]
     rows = track.order(len(alpha))
-    with step("render video", total=len(alpha), unit="frames") as bar:
-
-        def pictures() -> Iterator[UInt8[np.ndarray, "s s 3"]]:
-            for row, coefficients in zip(rows, alpha, strict=True):
-                rgb, opacity = head.render(track.cameras[row], coefficients, size)
-                yield compositor.picture(rgb, opacity, row)
-                bar.advance()
-
-        write_video(config.out, pictures(), audio=config.audio, frames=len(alpha))
+    with (
+        step("render video", total=len(alpha), unit="frames") as bar,
+        VideoWriter(config.out, track.data.size, sound) as video,
+    ):
+        for row, coefficients in zip(rows, alpha, strict=True):
+            rgb, opacity = head.render(track.data.cameras[row], coefficients, size)
+            video.write(compose(rgb, opacity, under[row]))
+            bar.advance()
 
 
 @flow(name="synthesize", flow_run_name="synthesize {config.identity}", persist_result=False)
@@ -157,7 +163,11 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
     speech, _, facts = expression_of(config, profile)
     track = driving_track(snapshot, config.dataset, config.identity, config.names)
     config.out.parent.mkdir(parents=True, exist_ok=True)
-    render_video(config, speech.alpha, track)
+    clip_ids = head_clips(snapshot, config.dataset, config.identity, config.names)
+    everything = head_data(snapshot, config.dataset, clip_ids, config.names)
+    samples = read_sound(config.audio)
+    sound = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+    render_video(config, speech.alpha, sound, track, everything)
     arrays = config.out.with_suffix(".npz")
     np.savez_compressed(
         arrays,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -53,7 +54,12 @@ def head_clips(snapshot: Snapshot, dataset: str, identity: str, names: FeatureNa
 
 
 def head_data(
-    snapshot: Snapshot, dataset: str, clip_ids: list[str], names: FeatureNames
+    snapshot: Snapshot,
+    dataset: str,
+    clip_ids: list[str],
+    names: FeatureNames,
+    *,
+    thin: bool = True,
 ) -> HeadData:
     """Arrays of one identity, coefficients whitened by its stored statistics.
 
@@ -63,7 +69,7 @@ def head_data(
     identity = snapshot.clips(dataset).identity[clip_ids[0]]
     whitening = read_planes(snapshot, dataset, names.expression)[identity].whitening
     lengths = [snapshot.frames(dataset, clip_id) for clip_id in clip_ids]
-    stride = max(1, -(-sum(lengths) // MAX_FRAMES))
+    stride = max(1, -(-sum(lengths) // MAX_FRAMES)) if thin else 1
 
     def read(feature: str) -> np.ndarray:
         return np.concatenate(
@@ -73,10 +79,7 @@ def head_data(
     frames = read(names.frames)
     counts = [-(-length // stride) for length in lengths]
     per_frame = tuple(str(c) for c in np.repeat(clip_ids, counts))
-    splits = splits_of(snapshot, dataset, clip_ids)
-    test = np.array([splits[clip_id] != "train" for clip_id in per_frame])
-    if not test.any():
-        test = hold_out(per_frame)
+    test = held_out_frames(snapshot, dataset, per_frame)
     return HeadData(
         frames=frames,
         labels=read(names.parsing),
@@ -87,6 +90,19 @@ def head_data(
         clip_ids=per_frame,
         test=test,
     )
+
+
+def held_out_frames(
+    snapshot: Snapshot, dataset: str, clip_of_frame: tuple[str, ...]
+) -> Bool[np.ndarray, " frames"]:
+    """Frames of the clips that are held out; of a lone clip its last fifth."""
+    clip_ids = list(dict.fromkeys(clip_of_frame))
+    if len(clip_ids) > 1:
+        splits = splits_of(snapshot, dataset, clip_ids)
+        test = np.array([splits[clip_id] != "train" for clip_id in clip_of_frame])
+        if test.any() and not test.all():
+            return test
+    return hold_out(clip_of_frame)
 
 
 @task(name="train head", cache_policy=NO_CACHE, persist_result=False)
