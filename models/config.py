@@ -50,6 +50,10 @@ class AudioExpressionConfig:
     by itself. Log-mel sees 25 ms, so the embedded profile hands the network its neighbourhood."""
     activation: Literal["relu", "gelu"] = "relu"
     """Between the layers of the feed-forward networks (the paper does not say)."""
+    focus: float = 64.0
+    """Logit a frame starts with at itself (C / √d_h, for inputs of unit variance). Queries and keys
+    start equal, so that every frame first listens to frames like itself; with independent ones
+    (0) it starts from the mean of the window, and little sound is left to follow the lips by."""
     units: Literal["whitened"] = "whitened"
     """Unit of the coefficients: zero mean and unit variance per identity, with stored statistics,
     so that tau, the margin and the RMSE of two identities can be compared."""
@@ -62,6 +66,8 @@ class AudioExpressionConfig:
         for name in ("n", "context"):
             if getattr(self, name) < 0:
                 raise ModelConfigError(f"{name} is {getattr(self, name)} frames; give 0 or more")
+        if self.focus < 0:
+            raise ModelConfigError(f"focus is {self.focus}; give 0 (independent) or more")
         if self.terms not in (self.n, self.n + 1) or self.terms < 1:
             raise ModelConfigError(
                 f"window_terms is {self.terms} and n is {self.n}; the paper allows n = {self.n} "
@@ -128,6 +134,11 @@ class TrainConfig:
     """See `AudioExpressionConfig.context`."""
     activation: Literal["relu", "gelu"] = "relu"
     """See `AudioExpressionConfig.activation`."""
+    focus: float = 64.0
+    """See `AudioExpressionConfig.focus`."""
+    text_dropout: float = 0.0
+    """Share of training windows whose words are withheld (0: the paper). With few sentences the
+    words alone tell which sentence it is, and the network learns it by heart."""
     planes: Literal["identity", "pooled"] = "identity"
     """Whose hyperplanes refine: the identity's own (the paper; pooled where its own was refused)
     or the pooled ones for everybody."""
@@ -148,6 +159,8 @@ class TrainConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ModelConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 0 <= self.text_dropout < 1:
+            raise ModelConfigError(f"text_dropout is {self.text_dropout}; give 0 to below 1")
         if self.rho < 0:
             raise ModelConfigError(f"rho is {self.rho}; give 0 (off) or more (paper: 0.5)")
 
@@ -163,6 +176,7 @@ class TrainConfig:
             ffn_widths=self.ffn_widths,
             context=self.context,
             activation=self.activation,
+            focus=self.focus,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -53,8 +53,9 @@ class AudioExpressionNetwork(nn.Module):
         # F is a sum of `terms` strongly correlated frames. Without this gain its correlations
         # start `terms`² too large and the softmax saturated, where no gradient passes.
         gain = 1 / config.terms
-        self.w_q1, self.w_k1 = _matrix(d, d_h, gain), _matrix(d, d_h, gain)
-        self.w_q2, self.w_k2 = _matrix(d, d_h), _matrix(d, d_h)
+        self.w_q1, self.w_k1 = _query_key(d, d_h, config.focus, gain)
+        # Frames of one token are equal already; a weaker start leaves room for the sound.
+        self.w_q2, self.w_k2 = _query_key(d, d_h, config.focus / 8, 1.0)
         self.w_v1, self.w_v2, self.w_v3 = _matrix(d, d), _matrix(d, d, gain), _matrix(d, d)
         self.ffn_1 = feed_forward(3 * d, config.ffn_widths, config.k, config.activation)
         self.ffn_2 = feed_forward(3 * d, config.ffn_widths, 1, config.activation)
@@ -118,3 +119,14 @@ def feed_forward(width: int, hidden: tuple[int, ...], out: int, activation: str)
 def _matrix(rows: int, columns: int, gain: float = 1.0) -> nn.Parameter:
     """Entries of variance gain² / rows: a standardised row keeps its variance times gain²."""
     return nn.Parameter(torch.randn(rows, columns) * (gain / rows**0.5))
+
+
+def _query_key(d: int, d_h: int, focus: float, gain: float) -> tuple[nn.Parameter, nn.Parameter]:
+    """W_q = W_k such that x W_q W_kᵀ xᵀ / √d_h is about `focus` for rows with |x|² = d / gain².
+
+    E |x W|² = s² d_h for entries of variance s² gain² / d, so the logit is s² √d_h.
+    """
+    if focus == 0:
+        return _matrix(d, d_h, gain), _matrix(d, d_h, gain)
+    w_q = _matrix(d, d_h, gain * (focus / d_h**0.5) ** 0.5)
+    return w_q, nn.Parameter(w_q.detach().clone())

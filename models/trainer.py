@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from models.data import HELD_OUT, TrainingData, lone_tags, plane_of
 from models.errors import CheckpointError
 from models.loss import regression_loss
 from models.validate import score, validate
-from models.windows import Draw, WindowSampler, finite_frames, gather
+from models.windows import Draw, Inputs, WindowSampler, finite_frames, gather
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (step, steps, metrics)."""
@@ -59,7 +60,7 @@ def train_audio_expression(
     sampler = WindowSampler(data.part("train"), config.window, config.batch, config.seed)
     targets = _Targets(data, sampler, config)
     model = _fresh_model(data, config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     state: dict[str, Any] = {
         "step": 0,
         "data": data_digest(data),
@@ -121,6 +122,7 @@ class _Targets:
 
     def __init__(self, data: TrainingData, sampler: WindowSampler, config: TrainConfig) -> None:
         self._data, self._sampler = data, sampler
+        self._text_dropout = config.text_dropout
         self._white = [data.whitened(clip).astype(np.float32) for clip in sampler.clips]
         self._normals = np.stack(
             [
@@ -131,12 +133,14 @@ class _Targets:
         self._first = np.array([clip.first for clip in sampler.clips])
         self._end = self._first + np.array([clip.frames for clip in sampler.clips])
 
-    def inputs(self, model: AudioExpressionModel, draw: Draw) -> Any:
+    def inputs(self, model: AudioExpressionModel, draw: Draw) -> Inputs:
         first, end = self._first[draw.clip], self._end[draw.clip]
-        return gather(
+        inputs = gather(
             self._data.features, first + draw.start, first, end, self._sampler.window,
             model.config, model.standard,
         )  # fmt: skip
+        heard = torch.from_numpy(draw.lots >= self._text_dropout).to(inputs.text.device)
+        return replace(inputs, text=inputs.text * heard[:, None, None])
 
     def of(self, draw: Draw, device: torch.device) -> tuple[Tensor, ...]:
         window = self._sampler.window

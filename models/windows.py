@@ -25,6 +25,8 @@ class Draw:
     other: Int[np.ndarray, " batch"]
     """Clip of another identity with the same tag; -1 where there is none."""
     other_start: Int[np.ndarray, " batch"]
+    lots: Float[np.ndarray, " batch"]
+    """One number in [0, 1) a window, for whatever else is left to chance."""
 
 
 class WindowSampler:
@@ -60,7 +62,7 @@ class WindowSampler:
         """Windows of one step."""
         rng = np.random.default_rng([self.seed, step])
         flat = rng.integers(self._ends[-1], size=self.batch)
-        lots = rng.random((2, self.batch))  # always as many numbers, whoever has a partner
+        lots = rng.random((3, self.batch))  # always as many numbers, whoever has a partner
         clip = np.searchsorted(self._ends, flat, side="right")
         start = flat - np.where(clip > 0, self._ends[clip - 1], 0)
         other = np.full(self.batch, -1)
@@ -71,7 +73,7 @@ class WindowSampler:
                 other[row] = partners[int(lots[0, row] * len(partners))]
                 starts = self.clips[other[row]].frames - self.window + 1
                 other_start[row] = int(lots[1, row] * starts)
-        return Draw(clip, start, other, other_start)
+        return Draw(clip, start, other, other_start, lots[2])
 
 
 class Standardiser(nn.Module):
