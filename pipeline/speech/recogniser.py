@@ -11,12 +11,14 @@ from jaxtyping import Float32
 
 from pipeline import clock
 from pipeline.encoder import sha256_of
-from pipeline.speech.level import levelled
+from pipeline.speech.level import levelled, speech_level
 from pipeline.transcript import Transcript, Word
 
 LEVEL_DBFS = -23.0
 """Level the recogniser hears every clip at, dBFS."""
 MAX_GAIN_DB = 40.0
+SILENT_DBFS = -70.0
+"""Sound quieter than this is not asked for words: the decoder would find some in any hiss."""
 PIECE_SECONDS = 30
 """Longest stretch recognised at once; longer sound is cut at its quietest place."""
 SPHINX_RATE = 100
@@ -94,6 +96,9 @@ class Recogniser:
 
     def recognise(self, audio: Float32[np.ndarray, " samples"]) -> Transcript:
         """What is said in 16 kHz sound, with word times in seconds. No speech: no words."""
+        level = speech_level(audio)
+        if level is None or level < SILENT_DBFS:
+            return Transcript("", source="asr")
         self._decoder.activate_search(self._plain)
         audio, _ = levelled(audio, LEVEL_DBFS, MAX_GAIN_DB)
         words: list[Word] = []
