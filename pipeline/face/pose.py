@@ -26,8 +26,8 @@ class PoseConfig:
     focal_factor: float = FOCAL_FACTOR
     """Focal length over frame side, the same for all clips."""
     prior: float = 1000.0
-    """Pixels^2 per radian^2 by which rotations keep to the landmarks' depths. On clips of known
-    pose the pitch is 0.6-0.9 of the truth without it, 0.8-1.05 with it."""
+    """Pixels^2 (of a 256 px frame) per radian^2 by which rotations keep to the landmarks' depths.
+    On clips of known pose the pitch is 0.6-0.9 of the truth without it, 0.8-1.05 with it."""
     cutoff: float = 4.0
     """Hz; faster turns are landmark noise and are smoothed away. 0 keeps frames as measured."""
 
@@ -92,9 +92,8 @@ def solve(
     points = landmarks[seen][:, RIGID].astype(np.float64)
     start = rigid.similarity(points, shape)
     middle = config.size / 2
-    rotation, centre = rigid.perspective(
-        points[..., :2], shape, start, config.focal, middle, config.prior
-    )
+    prior = config.prior * (config.size / 256) ** 2
+    rotation, centre = rigid.perspective(points[..., :2], shape, start, config.focal, middle, prior)
     rotation, centre = _steady(rotation, centre, seen, config.cutoff)
     there = rigid.project(shape, rotation, centre, config.focal, middle)
     cameras = np.full((len(seen), 3, 4), np.nan, np.float32)
@@ -116,5 +115,5 @@ def _steady(
     series = np.zeros((len(seen), 6))
     series[seen, :3] = rigid.log_rotation(rotation @ mean.T)
     series[seen, 3:] = centre
-    smooth = rigid.smooth(series, seen, cutoff, clock.FPS)[seen]
+    smooth = rigid.smooth(series, seen, cutoff, float(clock.FPS))[seen]
     return rigid.exp_rotation(smooth[:, :3]) @ mean, smooth[:, 3:]

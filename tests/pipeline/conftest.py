@@ -1,7 +1,7 @@
 """Clips whose every frame carries its number, and real clips processed once for all tests."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -120,14 +120,10 @@ def processed(shared_data: Path, profile: Profile) -> Callable[..., ClipResult]:
     """A real clip's visual features and waveform, computed once."""
 
     @cache
-    def process(
-        name: str, wanted: tuple[str, ...] = (*VISUAL, "audio/waveform"), end: int | None = None
-    ) -> ClipResult:
-        from dataclasses import replace
-
+    def process(name: str, end: int | None) -> ClipResult:
         source = scan(shared_data / "real" / name).clips[0]
         if end is not None:
             source = replace(source, start=Fraction(0), end=Fraction(end))
-        return process_clip(source, wanted, profile)
+        return process_clip(source, (*VISUAL, "audio/waveform"), profile)
 
-    return process
+    return lambda name, end=None: process(name, end)

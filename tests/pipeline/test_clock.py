@@ -1,6 +1,7 @@
 """The grid is exact for any frame rate, jitter and offset."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,19 +24,19 @@ def test_frame_centres_and_counts_by_hand():
 
 
 @given(st.integers(1, 100_000))
-def test_n_frames_of_25_fps_are_n_frames(frames):
+def test_n_frames_of_25_fps_are_n_frames(frames: Any):
     assert clock.frame_count(Fraction(frames, 25)) == frames
 
 
 @given(st.fractions(0, 4000, max_denominator=100_000))
-def test_frame_count_is_the_number_of_centres_before_the_end(duration):
+def test_frame_count_is_the_number_of_centres_before_the_end(duration: Any):
     count = clock.frame_count(duration)
     assert count == 0 or clock.frame_centre(count - 1) < duration
     assert clock.frame_centre(count) >= duration
 
 
 @given(st.fractions(0, 4000, max_denominator=100_000))
-def test_frame_and_sample_of_a_time(time):
+def test_frame_and_sample_of_a_time(time: Any):
     frame = clock.frame_at(time)
     assert Fraction(frame, 25) <= time < Fraction(frame + 1, 25)
     assert abs(Fraction(clock.sample_at(time), 16_000) - time) <= Fraction(1, 32_000)
@@ -51,7 +52,7 @@ def test_samples_and_steps():
 
 
 @pytest.mark.parametrize("rate", RATES, ids=str)
-def test_constant_rates_show_what_is_on_display_at_the_centre(rate):
+def test_constant_rates_show_what_is_on_display_at_the_centre(rate: Any):
     tick, count = Fraction(1, 90_000), 400
     starts = np.array([round(i / rate / tick) for i in range(count)])
     shown = clock.displayed(starts, tick, Fraction(0), count / rate)
@@ -64,7 +65,7 @@ def test_constant_rates_show_what_is_on_display_at_the_centre(rate):
     jitter=st.lists(st.integers(-19, 19), min_size=2, max_size=60),
     offset=st.integers(-10_000, 10_000),
 )
-def test_25_fps_passes_through_whatever_the_jitter_below_half_a_frame(jitter, offset):
+def test_25_fps_passes_through_whatever_the_jitter_below_half_a_frame(jitter: Any, offset: Any):
     starts = np.array([40 * i + j + offset for i, j in enumerate([0, *jitter[1:]])])
     origin = Fraction(offset, 1000)
     end = origin + Fraction(len(starts), 25)
@@ -78,7 +79,7 @@ def test_25_fps_passes_through_whatever_the_jitter_below_half_a_frame(jitter, of
     tick=st.sampled_from([Fraction(1, 1000), Fraction(1, 9000), Fraction(1001, 60_000)]),
     first=st.integers(-5000, 5000),
 )
-def test_any_times_against_a_loop_of_exact_fractions(gaps, tick, first):
+def test_any_times_against_a_loop_of_exact_fractions(gaps: Any, tick: Any, first: Any):
     starts = np.cumsum([first, *gaps])
     origin, end = first * tick, (starts[-1] + 1) * tick
     if clock.frame_count(end - origin) == 0:

@@ -1,6 +1,7 @@
 """Sound lies on the picture's clock to the sample, and gaps are said."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def heard(samples: np.ndarray) -> list[int]:
     ("picture_at", "sound_at"),
     [(0, 0), (Fraction(1, 3), 0), (0, Fraction(37, 100)), (Fraction(3, 10), Fraction(7, 10))],
 )
-def test_clicks_are_where_the_picture_says(maker, rate, picture_at, sound_at):
+def test_clicks_are_where_the_picture_says(maker: Any, rate: Any, picture_at: Any, sound_at: Any):
     picture_at, sound_at = Fraction(picture_at), Fraction(sound_at)
     times = [0.5, 0.777, 1.1]
     path = maker.write(
@@ -51,14 +52,14 @@ def test_clicks_are_where_the_picture_says(maker, rate, picture_at, sound_at):
     assert audio.facts["starts_late_s"] == pytest.approx(max(0, float(shift)), abs=1e-3)
 
 
-def test_16_khz_mono_passes_bit_for_bit(maker):
+def test_16_khz_mono_passes_bit_for_bit(maker: Any):
     noise = np.random.default_rng(1).integers(-20_000, 20_000, 32_000) / 32_768
     path = maker.write("clip.mov", TIMES, sound=noise.astype(np.float32), rate=16_000)
     assert np.array_equal(read_audio(media.probe(path), FRAMES).samples, noise.astype(np.float32))
 
 
 @pytest.mark.parametrize("start", [Fraction(9, 25), Fraction(1), Fraction(33, 25)])
-def test_a_range_is_a_slice_of_the_whole(maker, start):
+def test_a_range_is_a_slice_of_the_whole(maker: Any, start: Any):
     sound = np.random.default_rng(2).normal(0, 0.1, 96_000).astype(np.float32)
     info = media.probe(maker.write("clip.mov", TIMES, sound=sound))
     whole = read_audio(info, FRAMES).samples
@@ -67,7 +68,7 @@ def test_a_range_is_a_slice_of_the_whole(maker, start):
     assert np.abs(part - whole[first : first + 6400]).max() < 1e-3
 
 
-def test_an_early_end_is_silence_and_said(maker):
+def test_an_early_end_is_silence_and_said(maker: Any):
     path = maker.write("clip.mov", TIMES, sound=np.full(16_000, 0.5, np.float32), rate=16_000)
     audio = read_audio(media.probe(path), FRAMES)
     assert np.all(audio.samples[:16_000] == 0.5)
@@ -76,7 +77,7 @@ def test_an_early_end_is_silence_and_said(maker):
     assert audio.facts["ends_early_s"] == pytest.approx(1.0)
 
 
-def test_channels_are_mixed_without_amplification(maker):
+def test_channels_are_mixed_without_amplification(maker: Any):
     left, right = np.full(32_000, 0.9, np.float32), np.full(32_000, 0.5, np.float32)
     path = maker.write(
         "clip.mov", TIMES, sound=np.stack([left, right]), rate=16_000, layout="stereo"
@@ -84,7 +85,7 @@ def test_channels_are_mixed_without_amplification(maker):
     assert read_audio(media.probe(path), FRAMES).samples[9] == pytest.approx(0.7, abs=1e-3)
 
 
-def test_speech_in_the_centre_of_five_channels_survives(maker):
+def test_speech_in_the_centre_of_five_channels_survives(maker: Any):
     sound = np.zeros((6, 32_000), np.float32)
     sound[2] = 0.9  # FL FR FC LFE BL BR
     sound[3] = 0.9  # the subwoofer has nothing to say
@@ -94,7 +95,7 @@ def test_speech_in_the_centre_of_five_channels_survives(maker):
     assert audio.facts["channels"] == 6
 
 
-def test_no_sound_digital_silence_and_sound_elsewhere_are_three_reasons(maker):
+def test_no_sound_digital_silence_and_sound_elsewhere_are_three_reasons(maker: Any):
     with pytest.raises(MissingInput, match="no audio stream"):
         read_audio(media.probe(maker.write("mute.mov", TIMES)), FRAMES)
     silent = maker.write("silent.mov", TIMES, sound=np.zeros(32_000, np.float32), rate=16_000)

@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,18 +14,20 @@ from pipeline.geometry import Square
 from pipeline.media_video import Video, VideoConfig, count_frames, read_video
 
 
-def whole(pictures, picture):
+def whole(pictures: Any, picture: Any):
     side = min(picture) // 2 * 2
     return Square(0, 0, side)
 
 
-def read(path, start=None, end=None, **config) -> Video:
+def read(path: Any, start: Any = None, end: Any = None, **config: Any) -> Video:
     info = media.probe(path)
     return read_video(info, 96, whole, start, end, VideoConfig(**config))
 
 
 @pytest.mark.parametrize("rate", ["15", "24000/1001", "25", "30000/1001", "30", "50", "60", "120"])
-def test_each_grid_frame_shows_the_source_frame_on_display_at_its_centre(maker, read_number, rate):
+def test_each_grid_frame_shows_the_source_frame_on_display_at_its_centre(
+    maker: Any, read_number: Any, rate: Any
+):
     fps = Fraction(rate)
     times = [i / fps for i in range(round(2 * fps))]
     video = read(maker.write("clip.mp4", times, last=1 / fps))
@@ -35,13 +39,13 @@ def test_each_grid_frame_shows_the_source_frame_on_display_at_its_centre(maker, 
     assert not video.facts["variable_rate"]
 
 
-def test_25_fps_passes_one_to_one_from_a_container_of_milliseconds(maker, read_number):
+def test_25_fps_passes_one_to_one_from_a_container_of_milliseconds(maker: Any, read_number: Any):
     video = read(maker.write("clip.mkv", [Fraction(i, 25) for i in range(77)]))
     assert [read_number(f) for f in video.frames] == list(range(77))
     assert video.facts["source_frames_unseen"] == video.facts["grid_frames_repeated"] == 0
 
 
-def test_variable_rate_with_a_late_first_frame(maker, read_number):
+def test_variable_rate_with_a_late_first_frame(maker: Any, read_number: Any):
     steps = [0, 33, 67, 100, 167, 200, 233, 400, 433, 500, 567, 600]
     times = [Fraction(ms + 250, 1000) for ms in steps]
     video = read(maker.write("clip.mp4", times, last=Fraction(67, 1000)))
@@ -52,7 +56,7 @@ def test_variable_rate_with_a_late_first_frame(maker, read_number):
     assert video.facts["longest_gap_s"] == pytest.approx(0.167, abs=1e-3)
 
 
-def test_ranges_meet_without_overlap_or_gap(maker, read_number):
+def test_ranges_meet_without_overlap_or_gap(maker: Any, read_number: Any):
     times = [i / Fraction(30) for i in range(120)]
     path = maker.write("clip.mp4", times, last=Fraction(1, 30))
     numbers = [read_number(f) for f in read(path).frames]
@@ -66,7 +70,7 @@ def test_ranges_meet_without_overlap_or_gap(maker, read_number):
     assert len(numbers) == 100
 
 
-def test_two_decodes_give_what_one_gives(maker):
+def test_two_decodes_give_what_one_gives(maker: Any):
     path = maker.write("clip.mp4", [i / Fraction(30) for i in range(45)])
     once, twice = read(path), read(path, memory=50_000)
     assert (once.facts["decodes"], twice.facts["decodes"]) == (1, 2)
@@ -74,7 +78,7 @@ def test_two_decodes_give_what_one_gives(maker):
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (1, 0)), (180, (1, 1))])
-def test_rotation_is_applied(maker, rotation, corner):
+def test_rotation_is_applied(maker: Any, rotation: Any, corner: Any):
     path = maker.write("clip.mp4", [Fraction(i, 25) for i in range(3)], rotation=rotation)
     frame = read(path).frames[0].astype(int)
     assert media.probe(path).video.rotation == rotation % 360
@@ -83,14 +87,14 @@ def test_rotation_is_applied(maker, rotation, corner):
     assert np.unravel_index(np.argmax(half), (2, 2)) == corner
 
 
-def test_270_degrees_turn_the_other_way(maker):
+def test_270_degrees_turn_the_other_way(maker: Any):
     path = maker.write("clip.mp4", [Fraction(0)], rotation=-90)
     frame = read(path).frames[0].astype(int)
     assert frame[6:18, 78:90].mean() > 200
     assert frame[78:90, 6:18].mean() < 60
 
 
-def test_odd_sizes_and_crops_keep_their_place(maker):
+def test_odd_sizes_and_crops_keep_their_place(maker: Any):
     path = maker.write("clip.mp4", [Fraction(i, 25) for i in range(2)], size=(130, 98))
     info = media.probe(path)
     corner = read_video(info, 64, lambda *_: Square(0, 0, 24)).frames[0]
@@ -99,14 +103,14 @@ def test_odd_sizes_and_crops_keep_their_place(maker):
     assert abs(right.mean() - 128) < 6
 
 
-def test_interlaced_frames_are_deinterlaced_and_keep_their_times(maker, read_number):
+def test_interlaced_frames_are_deinterlaced_and_keep_their_times(maker: Any, read_number: Any):
     path = maker.write("clip.mp4", [Fraction(i, 25) for i in range(12)], interlaced=True)
     video = read(path)
     assert video.facts["deinterlaced"]
     assert [read_number(f) for f in video.frames] == list(range(12))
 
 
-def test_a_truncated_file_is_refused_with_both_lengths(maker):
+def test_a_truncated_file_is_refused_with_both_lengths(maker: Any):
     path = maker.write("clip.mkv", [Fraction(i, 25) for i in range(100)])
     cut = path.with_name("cut.mkv")
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -114,7 +118,7 @@ def test_a_truncated_file_is_refused_with_both_lengths(maker):
         read(cut)
 
 
-def test_damaged_packets_are_counted_and_many_of_them_refused(maker):
+def test_damaged_packets_are_counted_and_many_of_them_refused(maker: Any):
     path = maker.write("clip.mkv", [Fraction(i, 25) for i in range(100)])
     data = bytearray(path.read_bytes())
     noise = np.random.default_rng(0)
@@ -129,7 +133,7 @@ def test_damaged_packets_are_counted_and_many_of_them_refused(maker):
     assert facts["damaged_packets"] + facts["corrupt_frames"] > 0
 
 
-def test_a_picture_that_changes_its_size_is_refused(maker, tmp_path):
+def test_a_picture_that_changes_its_size_is_refused(maker: Any, tmp_path: Path):
     raw = b"".join(
         maker.write(f"{n}.ts", [n + Fraction(i, 25) for i in range(9)], size=size).read_bytes()
         for n, size in enumerate([(96, 96), (128, 128)])
@@ -140,6 +144,6 @@ def test_a_picture_that_changes_its_size_is_refused(maker, tmp_path):
         read(path)
 
 
-def test_a_raw_stream_without_times_is_refused(maker):
+def test_a_raw_stream_without_times_is_refused(maker: Any):
     with pytest.raises(MediaError, match="no display times"):
         read(maker.write("raw.h264", [Fraction(i, 25) for i in range(9)]))
