@@ -1,40 +1,12 @@
 """The linear SVM behind a hyperplane, and its accuracy on clips it has not seen."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
+from pipeline.hyperplane_config import HyperplaneConfig
 from pipeline.mouth_groups import balanced_sample
-
-
-class SamplingConfig(Protocol):
-    """The part of `HyperplaneConfig` that sampling and folding read."""
-
-    @property
-    def groups(self) -> int:
-        """Mouth groups."""
-        ...
-
-    @property
-    def max_frames(self) -> int:
-        """Most frames of a class."""
-        ...
-
-    @property
-    def regularisation(self) -> float:
-        """C of the SVM."""
-        ...
-
-    @property
-    def folds(self) -> int:
-        """Most folds."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of folds and samples."""
-        ...
 
 
 def linear_svm(
@@ -64,7 +36,7 @@ def held_out_accuracy(
     group: Int[np.ndarray, " frames"],
     kind: Int[np.ndarray, " frames"],
     clip: Int[np.ndarray, " frames"],
-    config: SamplingConfig,
+    config: HyperplaneConfig,
     index: int,
 ) -> tuple[float | None, str]:
     """Balanced accuracy over frames whose clip took no part in the fit."""
