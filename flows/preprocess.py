@@ -50,7 +50,7 @@ class Bench:
             names = ", ".join(source.path.name for source in job.sources)
             raise WorkerDied(
                 f"a worker died while these clips were under way: {names}. What was "
-                "committed before is safe; leave the clip out, or give the machine more memory, and run again"
+                "committed before is safe; leave the clip out, or give more memory, and run again"
             ) from error
         self.bar.advance(len(records), note=records[-1].name)
         return fork, records

@@ -30,7 +30,7 @@ SHORTEST_TRACK = 12
 
 @dataclass(frozen=True)
 class DrivingTrack:
-    """Where the head looks while it speaks: a recorded clip's poses, with its torso and background."""
+    """Where the head looks while it speaks: poses, torso and background of a recorded clip."""
 
     clip_id: str
     data: HeadData

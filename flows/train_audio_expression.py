@@ -150,7 +150,7 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
 def evaluate(data: TrainingData, out: Path) -> dict[str, Any]:
     """Held-out RMSE of the best checkpoint beside two baselines."""
     from models import load
-    from models.baselines import compare
+    from models.compare import compare
 
     checkpoint = load(out)
     rows = compare(checkpoint, data)
