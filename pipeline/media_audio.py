@@ -168,19 +168,19 @@ class _Mixer:
     """Any sample format and layout to float32 mono, without ever amplifying."""
 
     def __init__(self) -> None:
-        self._planes: AudioResampler | None = None
+        self._packer: AudioResampler | None = None
         self._key: tuple[str, str] | None = None
 
     def mono(self, chunk: av.AudioFrame) -> Float32[np.ndarray, " samples"]:
-        if chunk.format.name != "fltp":
-            key = (chunk.format.name, chunk.layout.name)
-            if self._planes is None or key != self._key:
-                self._planes, self._key = AudioResampler(format="fltp"), key
-            planes = [part.to_ndarray() for part in self._planes.resample(chunk)]
-            channels = np.concatenate(planes, axis=1)
-        else:
-            channels = chunk.to_ndarray()
-        return (_weights(chunk.layout, len(channels)) @ channels).astype(np.float32, copy=False)
+        # Interleaved, never planar: PyAV 18.1 reads past the planes of frames of eight channels and
+        # takes the process with it (planes says 9; seen with TrueHD and AAC 7.1).
+        key = (chunk.format.name, chunk.layout.name)
+        if self._packer is None or key != self._key:
+            self._packer, self._key = AudioResampler(format="flt"), key
+        count = chunk.layout.nb_channels
+        packed = [part.to_ndarray().reshape(-1, count) for part in self._packer.resample(chunk)]
+        channels = np.concatenate(packed) if packed else np.zeros((0, count), np.float32)
+        return (channels @ _weights(chunk.layout, count)).astype(np.float32, copy=False)
 
 
 def _weights(layout: AudioLayout, count: int) -> Float32[np.ndarray, " channels"]:

@@ -63,8 +63,10 @@ class Developer:
         else:
             square = self._square
             x, y = round(square.x / across), round(square.y / down)
-            w, h = round(square.side / across), round(square.side / down)
-            if (x, y, w, h) != (0, 0, *_turned(frame, info.rotation)):
+            held = _turned(frame, info.rotation)
+            w = min(round(square.side / across), held[0] - x)
+            h = min(round(square.side / down), held[1] - y)
+            if (x, y, w, h) != (0, 0, *held):
                 steps.append(("crop", f"{w}:{h}:{x}:{y}:exact=1"))
             width = height = self._size
             down_scaled = square.side > self._size

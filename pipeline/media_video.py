@@ -71,32 +71,33 @@ def read_video(
     shelf: list[av.VideoFrame] | None = []
     held = 0
     sampler = _Sampler(info, config.samples)
-    for frame in take.frames():
-        sampler.see(frame)
-        if shelf is not None:
-            held += stored_bytes(frame)
-            shelf.append(frame)
-            if held > config.memory:
-                shelf = None
-    indices, facts = take.grid()
-    square = find(sampler.pictures(), (info.video.width, info.video.height))
-    developer = Developer(info.video, square, size)
-    frames = np.empty((len(indices), size, size, 3), np.uint8)
-    source = shelf if shelf is not None else _Take(info, origin, stop).frames()
-    wanted = iter(np.flatnonzero(np.diff(indices, prepend=-1)))
-    at = next(wanted, None)
-    for number, frame in enumerate(source):
-        if at is None:
-            break
-        if number == indices[at]:
-            after = next(wanted, None)
-            frames[at:after] = developer.develop(frame)
-            at = after
-    if at is not None:
-        raise MediaError(
-            f"{info.path.name}: a second decode gave fewer frames than the first "
-            f"({len(indices)} grid frames, {at} filled); the file changed while it was read"
-        )
+    with media.reading(info.path):
+        for frame in take.frames():
+            sampler.see(frame)
+            if shelf is not None:
+                held += stored_bytes(frame)
+                shelf.append(frame)
+                if held > config.memory:
+                    shelf = None
+        indices, facts = take.grid()
+        square = find(sampler.pictures(), (info.video.width, info.video.height))
+        developer = Developer(info.video, square, size)
+        frames = np.empty((len(indices), size, size, 3), np.uint8)
+        source = shelf if shelf is not None else _Take(info, origin, stop).frames()
+        wanted = iter(np.flatnonzero(np.diff(indices, prepend=-1)))
+        at = next(wanted, None)
+        for number, frame in enumerate(source):
+            if at is None:
+                break
+            if number == indices[at]:
+                after = next(wanted, None)
+                frames[at:after] = developer.develop(frame)
+                at = after
+        if at is not None:
+            raise MediaError(
+                f"{info.path.name}: a second decode gave fewer frames than the first "
+                f"({len(indices)} grid frames, {at} filled); the file changed while it was read"
+            )
     return Video(frames, square, facts | {"decodes": 1 if shelf is not None else 2})
 
 

@@ -95,6 +95,16 @@ def test_speech_in_the_centre_of_five_channels_survives(maker: Any):
     assert audio.facts["channels"] == 6
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mp4"])  # PCM and AAC
+def test_eight_channels_do_not_take_the_process_down(maker: Any, suffix: str):
+    sound = np.zeros((8, 32_000), np.float32)
+    sound[2] = 0.5 * np.sin(np.arange(32_000) / 9)
+    path = maker.write(f"clip{suffix}", TIMES, sound=sound, rate=48_000, layout="7.1")
+    audio = read_audio(media.probe(path), 15)
+    assert audio.facts["channels"] == 8
+    assert np.abs(audio.samples).max() == pytest.approx(0.5 / (1 + 2 * 0.707 + 4 * 0.5), rel=0.1)
+
+
 def test_no_sound_digital_silence_and_sound_elsewhere_are_three_reasons(maker: Any):
     with pytest.raises(MissingInput, match="no audio stream"):
         read_audio(media.probe(maker.write("mute.mov", TIMES)), FRAMES)
