@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
 
 from models.config import InputWidths
 from models.errors import TrainingDataError
@@ -44,6 +44,7 @@ class ClipRow:
     clip_id: str
     identity: str
     emotion: str
+    """Canonical tag; "" where none is known."""
     sentence: str | None
     split: Split
     first: int
@@ -154,7 +155,7 @@ class TrainingData:
                 f"identity {clip.identity}: whitening of {whitening.k} coefficients, the clips "
                 f"have {self.k}; fit hyperplanes on the same expression feature"
             )
-        plane_of(self.planes, clip.identity, clip.emotion)
+        normal_of(self.planes, clip.identity, clip.emotion)
 
 
 def join_clips(
@@ -239,6 +240,18 @@ def plane_of(
     )
 
 
+def normal_of(
+    planes: Mapping[str, HyperplaneSet], identity: str, tag: str, prefer: str = "identity"
+) -> Float32[np.ndarray, " k"]:
+    """w_z of a tag for an identity; zeros for a clip whose emotion nobody knows (tag "").
+
+    Eq. 9 then leaves α̃ as it is: such clips teach speech, not refinement.
+    """
+    if not tag:
+        return np.zeros(whitening_of(planes, identity).k, dtype=np.float32)
+    return plane_of(planes, identity, tag, prefer).w.astype(np.float32)
+
+
 def merged_planes(
     planes: Mapping[str, HyperplaneSet], identity: str, prefer: str = "identity"
 ) -> HyperplaneSet:
@@ -264,6 +277,6 @@ def standard_statistics(
 
 def lone_tags(clips: Sequence[ClipRow]) -> dict[str, str]:
     """Tags that one identity alone has among these clips: eq. 13 loses its second term there."""
-    pairs = {(clip.emotion, clip.identity) for clip in clips}
+    pairs = {(clip.emotion, clip.identity) for clip in clips if clip.emotion}
     count = Counter(emotion for emotion, _ in pairs)
     return {emotion: identity for emotion, identity in sorted(pairs) if count[emotion] == 1}

@@ -22,21 +22,24 @@ class Speech:
     """The same in the extractor's units."""
     prediction: Prediction
     steered: Steered
+    """Without an emotion: no tags, and the expression as the voice alone gives it."""
 
 
 def speak(
     checkpoint: Checkpoint,
     features: SpeechFeatures,
-    emotion: str | Timeline,
+    emotion: str | Timeline | None,
     identity: str,
     control: ControlConfig | None = None,
 ) -> Speech:
-    """Say `features` as `identity`, in `emotion`.
+    """Say `features` as `identity`, in `emotion`; with None in whatever emotion the voice has.
 
     Raises:
         EmotionError: an unknown tag or a timeline that does not fit the sound.
         TrainingDataError: features of other widths, not finite, or an unknown identity.
     """
+    if emotion is None:
+        return _unsteered(checkpoint, features, identity)
     timeline = Timeline.parse(emotion) if isinstance(emotion, str) else emotion
     planes = merged_planes(checkpoint.planes, identity, checkpoint.train.planes)
     normals = timeline.normals(planes, features.frames).astype(np.float32)
@@ -44,3 +47,14 @@ def speak(
     steered = steer(prediction, timeline, planes, control)
     raw = whitening_of(checkpoint.planes, identity).unwhiten(steered.alpha_hat)
     return Speech(steered.alpha_hat, raw, prediction, steered)
+
+
+def _unsteered(checkpoint: Checkpoint, features: SpeechFeatures, identity: str) -> Speech:
+    whitening = whitening_of(checkpoint.planes, identity)
+    normals = np.zeros((features.frames, whitening.k), dtype=np.float32)
+    prediction = predict(checkpoint.model, features, normals, checkpoint.train.window)
+    nothing = np.zeros((features.frames, 0))
+    alpha = prediction.alpha_tilde
+    return Speech(
+        alpha, whitening.unwhiten(alpha), prediction, Steered(alpha, (), nothing, nothing)
+    )

@@ -21,7 +21,7 @@ from models.checkpoint import (
     save,
 )
 from models.config import TrainConfig
-from models.data import HELD_OUT, TrainingData, lone_tags, plane_of
+from models.data import HELD_OUT, TrainingData, lone_tags, normal_of
 from models.errors import CheckpointError
 from models.loss import regression_loss
 from models.validate import score, validate
@@ -126,8 +126,8 @@ class _Targets:
         self._white = [data.whitened(clip).astype(np.float32) for clip in sampler.clips]
         self._normals = np.stack(
             [
-                plane_of(data.planes, c.identity, c.emotion, config.planes).w.astype(np.float32)
-                for c in sampler.clips
+                normal_of(data.planes, clip.identity, clip.emotion, config.planes)
+                for clip in sampler.clips
             ]
         )
         self._first = np.array([clip.first for clip in sampler.clips])
@@ -175,6 +175,12 @@ def _notes(data: TrainingData, sampler: WindowSampler) -> list[str]:
         notes.append(
             f"{len(sampler.too_short)} training clips are shorter than a window of "
             f"{sampler.window} frames and are not learnt from: {names}"
+        )
+    unknown = sum(not clip.emotion for clip in sampler.clips)
+    if unknown:
+        notes.append(
+            f"{unknown} training clips have no emotion tag: they are not refined (w_z = 0) and "
+            "have no partner in eq. 13"
         )
     if not any(data.part(split) for split in HELD_OUT):
         notes.append("no clip is held out: nothing was validated")

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from models.checkpoint import AudioExpressionModel
-from models.data import HELD_OUT, ClipRow, TrainingData, plane_of
+from models.data import HELD_OUT, ClipRow, TrainingData, normal_of, plane_of
 from models.inference import predict
 
 
@@ -31,8 +31,8 @@ def predict_clip(
     model: AudioExpressionModel, data: TrainingData, clip: ClipRow, window: int, planes: str
 ) -> Float[np.ndarray, "frames k"]:
     """α̂ of one clip with its own tag."""
-    plane = plane_of(data.planes, clip.identity, clip.emotion, planes)
-    normals = np.tile(plane.w.astype(np.float32), (clip.frames, 1))
+    normal = normal_of(data.planes, clip.identity, clip.emotion, planes)
+    normals = np.tile(normal, (clip.frames, 1))
     return predict(model, data.clip_features(clip), normals, window).alpha_hat
 
 
@@ -48,6 +48,8 @@ def score(
     true = [data.whitened(clip) for clip in clips]
     sides = []
     for clip, alpha in zip(clips, predicted, strict=True):
+        if not clip.emotion:
+            continue
         plane = plane_of(data.planes, clip.identity, clip.emotion, planes)
         sides.append(alpha @ plane.w + plane.b > 0)
     a, b = np.concatenate(predicted), np.concatenate(true)
@@ -57,7 +59,7 @@ def score(
     return {
         "rmse": rmse(a, b),
         "correlation": float(r.mean()) if len(r) else float("nan"),
-        "emotion_side": float(np.concatenate(sides).mean()),
+        "emotion_side": float(np.concatenate(sides).mean()) if sides else float("nan"),
     }
 
 

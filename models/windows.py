@@ -53,7 +53,9 @@ class WindowSampler:
             [
                 i
                 for i, other in enumerate(self.clips)
-                if other.emotion == clip.emotion and other.identity != clip.identity
+                if clip.emotion
+                and other.emotion == clip.emotion
+                and other.identity != clip.identity
             ]
             for clip in self.clips
         ]

@@ -1,0 +1,71 @@
+"""A small world in which faces follow sound: two people, three emotions, a few sentences."""
+
+import numpy as np
+
+from models.data import LabelledClip, SpeechFeatures, TrainingData, join_clips
+from models.split import SplitKey, assign_splits
+from pipeline.hyperplanes import fit_scopes
+
+TAGS = ("neutral", "happy", "sad")
+FRAMES, K = 60, 4
+
+
+def made_clips(
+    identities: tuple[str, ...] = ("ann", "bob"), sentences: int = 4, seed: int = 0
+) -> list[LabelledClip]:
+    """Coefficient 0 follows the sound, 1 and 2 the emotion (which the voice carries too)."""
+    rng = np.random.default_rng(seed)
+    mix = rng.normal(size=(3, 12))
+    voice = rng.normal(size=(len(TAGS), 5)) * 2
+    clips = []
+    for n, identity in enumerate(identities):
+        for t, tag in enumerate(TAGS):
+            for s in range(sentences):
+                said = np.random.default_rng([seed, s]).normal(size=(FRAMES, 3)).cumsum(axis=0)
+                said = said / said.std(axis=0)
+                alpha = np.column_stack(
+                    [
+                        np.tanh(said[:, 0]),
+                        (t == 1) * 3.0 + 0.3 * said[:, 1],
+                        (t == 2) * 3.0 + 0.3 * said[:, 2],
+                        0.3 * rng.normal(size=FRAMES),
+                    ]
+                )
+                features = SpeechFeatures(
+                    (said @ mix + 0.1 * rng.normal(size=(FRAMES, 12))).astype(np.float32),
+                    (voice[t] + rng.normal(size=(FRAMES, 5))).astype(np.float32),
+                    rng.normal(size=(3, 6)).astype(np.float32),
+                    np.repeat([-1, 0, 1, 2], FRAMES // 4).astype(np.int32),
+                )
+                raw = alpha * [1.0, 0.1, 10.0, 1.0] + n
+                clips.append(
+                    LabelledClip(
+                        f"{identity}_{tag}_{s}", identity, tag, features,
+                        raw.astype(np.float32), f"s{s}",
+                    )
+                )  # fmt: skip
+    return clips
+
+
+def joined(clips: list[LabelledClip]) -> TrainingData:
+    """Clips with hyperplanes and splits, as a flow joins them."""
+    lengths = [len(clip.expression) for clip in clips]
+
+    def per_frame(name: str) -> list[str]:
+        return np.repeat([getattr(clip, name) for clip in clips], lengths).tolist()
+
+    alpha = np.concatenate([clip.expression for clip in clips])
+    planes, _ = fit_scopes(
+        alpha, alpha[:, 0], per_frame("emotion"), per_frame("clip_id"), per_frame("identity")
+    )
+    splits = assign_splits(
+        [SplitKey(c.clip_id, c.identity, c.emotion, c.sentence, None) for c in clips]
+    )
+    clips = [
+        LabelledClip(
+            c.clip_id, c.identity, c.emotion, c.features, c.expression, c.sentence,
+            splits[c.clip_id],
+        )
+        for c in clips
+    ]  # fmt: skip
+    return join_clips(clips, planes, {"snapshot": "ABC"})
