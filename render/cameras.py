@@ -81,8 +81,7 @@ def head_box(
     """The cube that holds the head in (nearly) every frame.
 
     Mask borders are carried back to the depth of the world's origin; the cube spans their 1 % to 99 %
-    quantiles over frames. Depth is unseen by one view: a skull is about as deep as its
-    silhouette is wide, from the face (in front of the origin) backwards.
+    quantiles over frames. A head is not deeper than it is high.
 
     Raises:
         HeadDataError: no frame has a head pixel.
@@ -114,11 +113,10 @@ def head_box(
     low, high = np.quantile(table[:, :3], 0.01, axis=0), np.quantile(table[:, 3:], 0.99, axis=0)
     side = float(max(high[0] - low[0], high[1] - low[1]) * MARGIN)
     centre = (low + high) / 2
-    # The mean viewing direction points into the head; the face lies in front of the origin.
     inward = cameras[:, 2, :3].mean(0)
     inward = inward / np.linalg.norm(inward)
-    width = float(high[0] - low[0])
-    middle = np.array([centre[0], centre[1], 0.0]) + inward * 0.1 * width
+    # Depth is unseen: the cube is centred on the world's origin along the mean viewing direction.
+    middle = centre - inward * float(centre @ inward)
     corner = middle - side / 2
     return Box((float(corner[0]), float(corner[1]), float(corner[2])), side)
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from render.errors import ConfigError
 
 DISPLACEMENT = 3
+DISPLACEMENT_SCALE = 0.05
+"""Box sides per unit of a displacement channel, so that one learning rate fits all channels."""
 
 
 class ExpressionGrid(nn.Module):

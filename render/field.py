@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from render.errors import ConfigError
-from render.expression_grid import DISPLACEMENT, ExpressionGrid
+from render.expression_grid import DISPLACEMENT, DISPLACEMENT_SCALE, ExpressionGrid
 from render.hash_grid import Backend, HashGrid, HashGridConfig
 from render.sh import spherical_harmonics
 
@@ -126,7 +126,7 @@ class Field(nn.Module):
         parts = []
         if self.expression is not None:
             moved = self.expression(x, alpha)
-            x = (x + moved[:, :DISPLACEMENT]).clamp(0, 1)
+            x = (x + DISPLACEMENT_SCALE * moved[:, :DISPLACEMENT]).clamp(0, 1)
             parts = [moved[:, DISPLACEMENT:]]
         if self.config.reads_alpha:
             parts = [*parts, alpha]

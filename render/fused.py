@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from render.errors import BackendError
+from render.expression_grid import DISPLACEMENT_SCALE
 from render.field import N_DENSITY, Field
 from render.kernels.adam import adam
 from render.kernels.field_tile import FieldArrays, Tile
@@ -104,6 +105,7 @@ class FusedField:
             geometry.scales,
             grid,
             config.expression_resolution,
+            DISPLACEMENT_SCALE,
             weights,
             config.reads_alpha,
             N_DENSITY,
@@ -123,6 +125,7 @@ class FusedField:
         step: float,
         max_samples: int,
         opacity_weight: float,
+        distortion_weight: float = 0.0,
         seen: Float[np.ndarray, "threads z y x"] | None = None,
     ) -> StepReport:
         """Add the gradients of the batch's loss (see kernels.rays.train_rays).
@@ -154,6 +157,7 @@ class FusedField:
                 np.float32(step),
                 max_samples,
                 np.float32(opacity_weight),
+                np.float32(distortion_weight),
                 arrays,
                 transposed,
                 self._tiles[thread],
@@ -259,6 +263,7 @@ def make_tile(field: Field) -> Tile:
         optical=np.zeros(TILE, f4),
         passed=np.zeros(TILE, f4),
         weights=np.zeros(TILE, f4),
+        d_weights=np.zeros(TILE, f4),
         through=np.zeros(TILE, f4),
         d_optical=np.zeros(TILE, f4),
     )

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from safetensors.numpy import load_file, save_file
 
 from render.cameras import Box, camera_rays, pixel_grid
-from render.errors import HeadFolderError
+from render.errors import HeadFolderError, RenderError
 from render.field import Field, FieldConfig
 from render.fused import FusedField
 from render.hash_grid import HashGridConfig
@@ -47,7 +47,18 @@ class Head:
         """Colour over black (premultiplied) and opacity of a size x size picture.
 
         theta: other parameters than the head's own (the running mean during training).
+
+        Raises:
+            RenderError: a camera or α that is not finite, or α of another length than the head's.
         """
+        k = self.fused.field.config.coefficients
+        if len(alpha) != k:
+            raise RenderError(f"render: α has {len(alpha)} coefficients, this head reads {k}")
+        if not (np.isfinite(camera).all() and np.isfinite(alpha).all()):
+            raise RenderError(
+                f"render: camera {camera.tolist()} or α {alpha.tolist()} is not finite; leave out "
+                "frames without a face"
+            )
         order = _pixel_order(size)
         pixels = pixel_grid(size)[order]
         origins, directions = camera_rays(

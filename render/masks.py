@@ -28,8 +28,8 @@ def head_mask(labels: UInt8[np.ndarray, "*any"]) -> Bool[np.ndarray, "*any"]:
 
 
 def person_mask(labels: UInt8[np.ndarray, "*any"]) -> Bool[np.ndarray, "*any"]:
-    """Pixels of the person: everything that is not background."""
-    return labels != 0
+    """Pixels of the person: every label that is not background (255 is: not parsed)."""
+    return (labels != 0) & (labels < LABELS)
 
 
 def soft(mask: Bool[np.ndarray, "h w"], radius: float) -> Float[np.ndarray, "h w"]:

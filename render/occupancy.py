@@ -19,11 +19,11 @@ class OccupancyConfig:
 
     resolution: int = 64
     """Cells per axis."""
-    every: int = 16
+    every: int = 8
     """Steps between updates."""
-    decay: float = 0.9
+    decay: float = 0.85
     """What is left of a cell's old value at an update."""
-    threshold: float = 0.01
+    threshold: float = 0.03
     """A cell is occupied where a sample had more than this share of its ray's colour."""
     warm_up: int = 100
     """Steps during which every cell of the hull stays occupied."""

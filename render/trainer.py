@@ -38,15 +38,15 @@ class HeadConfig:
     """Where rays are drawn."""
     occupancy: OccupancyConfig = made(default_factory=OccupancyConfig)
     """Empty-space skipping."""
-    steps: int = 4000
+    steps: int = 6000
     """Optimiser steps."""
     seconds: float | None = None
     """Time budget; if set, it ends training instead of `steps`, and drives the learning rate."""
-    rays: int = 2048
+    rays: int = 1024
     """Rays a step."""
-    march_steps: int = 160
+    march_steps: int = 64
     """Samples along one side of the box."""
-    coarse_march_steps: int = 48
+    coarse_march_steps: int = 32
     """The same while the field is still fog."""
     coarse_until: int = 200
     """Steps with coarse marching."""
@@ -54,18 +54,24 @@ class HeadConfig:
     """Samples of a ray at most."""
     opacity_weight: float = 0.2
     """Weight of (A - matte)^2 beside the mean squared colour error."""
+    distortion_weight: float = 0.02
+    """Weight of the rays' distortion: surfaces instead of fog, fewer samples a ray."""
     grid_rate: float = 1e-2
     """Learning rate of the hash table."""
-    expression_rate: float = 1e-3
+    expression_rate: float = 5e-3
     """Learning rate of the expression grid."""
-    net_rate: float = 2e-3
+    net_rate: float = 5e-3
     """Learning rate of the matrices."""
     final_rate: float = 0.03
     """What is left of the rates at the end (they fall exponentially)."""
     net_decay: float = 1e-5
     """Decoupled weight decay of the matrices."""
-    ema_decay: float = 0.99
-    """Running mean of the parameters; the head keeps the mean."""
+    expression_decay: float = 0.1
+    """Decoupled weight decay of the expression grid: what the frames do not ask for stays still."""
+    ema_decay: float = 0.9
+    """Running mean of the parameters, each time it is taken; the head keeps the mean."""
+    ema_every: int = 10
+    """Steps between its updates (it costs a pass over all parameters)."""
     seed: int = 0
     """Of initial values, rays and occupancy samples."""
     threads: int | None = None
@@ -108,7 +114,7 @@ def train_head(
     sampler = RaySampler(train, box, config.sampling, config.field.sh_degree, config.seed)
     state = _State.start(fused, occupancy)
     state.resume(folder, config)
-    decays = {"matrices": config.net_decay}
+    decays = {"matrices": config.net_decay, "expression": config.expression_decay}
 
     fused.compile()
     began = time.monotonic() - state.elapsed
@@ -136,6 +142,7 @@ def train_head(
             march_step,
             config.max_samples,
             config.opacity_weight,
+            config.distortion_weight,
             occupancy.seen,
         )
         if not np.isfinite(report.loss):
@@ -151,7 +158,7 @@ def train_head(
             rates,
             state.step + 1,
             decays=decays,
-            ema_decay=min(config.ema_decay, (1 + state.step) / (10 + state.step)),
+            ema_decay=_ema_decay(config, state.step + 1),
         )
         state.step += 1
         if state.step % config.occupancy.every == 0:
@@ -253,6 +260,14 @@ class _State:
         self.occupancy.values = arrays["occupancy"]
         self.occupancy.mask = arrays["occupied"].astype(bool)
         self.step, self.elapsed = int(arrays["step"][0]), float(arrays["elapsed"][0])
+
+
+def _ema_decay(config: HeadConfig, step: int) -> float:
+    """1 (no update) between updates; a young mean forgets faster."""
+    if step % config.ema_every:
+        return 1.0
+    taken = step // config.ema_every
+    return min(config.ema_decay, taken / (10 + taken))
 
 
 def _config_text(config: HeadConfig) -> str:

@@ -31,7 +31,7 @@ def adam(
 
     sparse: a parameter without gradient is not touched at all (tiny-cuda-nn's rule for hash tables:
     an entry no point fell on has nothing to learn). decay is decoupled (AdamW). correction1,
-    correction2 = 1 - beta^t. ema follows theta with ema_decay.
+    correction2 = 1 - beta^t. ema follows theta with ema_decay; 1 leaves it alone, and memory unread.
     """
     threads = grads.shape[0]
     r = np.float32(rate / correction1)
@@ -42,15 +42,17 @@ def adam(
     keep = np.float32(1.0 - rate * decay)
     e1 = np.float32(1.0 - ema_decay)
     for i in range(lo, hi):
-        g = grads[0, i]
-        grads[0, i] = 0.0
-        for t in range(1, threads):
-            g += grads[t, i]
-            grads[t, i] = 0.0
+        g = np.float32(0.0)
+        for t in range(threads):
+            if grads[t, i] != 0.0:
+                g += grads[t, i]
+                grads[t, i] = 0.0
         if not sparse or g != 0.0:
             m = b1 * first[i] + c1 * g
             v = b2 * second[i] + c2 * g * g
             first[i] = m
             second[i] = v
             theta[i] = theta[i] * keep - r * m / (np.sqrt(v) * root + eps)
-        ema[i] += e1 * (theta[i] - ema[i])
+    if e1 > 0.0:
+        for i in range(lo, hi):
+            ema[i] += e1 * (theta[i] - ema[i])

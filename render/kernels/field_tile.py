@@ -34,6 +34,8 @@ class FieldArrays(NamedTuple):
     """[res^3, channels K] expression grid."""
     res: int
     """Vertices per axis of the expression grid; 0 switches it off."""
+    displacement: float
+    """Box sides per unit of its first three channels."""
     weights: tuple[np.ndarray, ...]
     """Matrices [out, in], density net first."""
     direct: bool
@@ -62,6 +64,7 @@ class Tile(NamedTuple):
     optical: np.ndarray
     passed: np.ndarray
     weights: np.ndarray
+    d_weights: np.ndarray
     through: np.ndarray
     d_optical: np.ndarray
 
@@ -78,8 +81,10 @@ def density(field: FieldArrays, tile: Tile, alpha: np.ndarray, step: float, n: i
         expression(x, alpha, tile.ray, field.grid, field.res, n, tile.row, tile.expression)
         for a in range(3):
             for p in range(n):
-                moved = x[a, p] + tile.expression[a, p]
-                at[a, p] = min(max(moved, np.float32(0.0)), np.float32(1.0))
+                moved = x[a, p] + np.float32(field.displacement) * tile.expression[a, p]
+                # Written so that a NaN lands on 0, never on an index outside the table.
+                moved = moved if moved > 0.0 else np.float32(0.0)
+                at[a, p] = moved if moved < 1.0 else np.float32(1.0)
         for channel in range(3, tile.expression.shape[0]):
             for p in range(n):
                 first[row_at, p] = tile.expression[channel, p]
@@ -100,7 +105,8 @@ def density(field: FieldArrays, tile: Tile, alpha: np.ndarray, step: float, n: i
     raw = tile.inputs[field.n_density][0]
     optical = tile.optical
     for p in range(n):
-        optical[p] = min(raw[p] + np.float32(field.density_bias), np.float32(15.0))
+        v = raw[p] + np.float32(field.density_bias)
+        optical[p] = np.float32(15.0) if v > 15.0 else v
     exponential(optical, n)
     for p in range(n):
         optical[p] *= np.float32(step)
@@ -180,7 +186,7 @@ def backward(
             out = tile.d_expression[a]
             for p in range(n):
                 inside = at[p] > 0.0 and at[p] < 1.0
-                out[p] = d[p] if inside else np.float32(0.0)
+                out[p] = np.float32(field.displacement) * d[p] if inside else np.float32(0.0)
         row_at = field.geometry.shape[0] * field.table.shape[1]
         for channel in range(3, tile.expression.shape[0]):
             for p in range(n):

@@ -12,6 +12,9 @@ from typing import Any
 import numba
 from numba import config as numba_config
 
+# Sums may be reordered and vectorised, but a NaN stays a NaN: a diverged run must be seen as one, and
+# must never become a table index.
+_FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 _HERE = Path(__file__).resolve().parent
 
 
@@ -36,6 +39,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     # Read once, when the dispatcher makes its cache; other libraries' caches stay where they are.
     numba_config.CACHE_DIR = str(_CACHE)
     try:
-        return numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)(function)
+        compile_it = numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True)
+        return compile_it(function)
     finally:
         numba_config.CACHE_DIR = before

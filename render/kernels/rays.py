@@ -7,7 +7,7 @@ import numpy as np
 from render.kernels.field_tile import FieldArrays, Tile, backward, colour, density
 from render.kernels.jit import kernel
 from render.kernels.mlp_tile import exponential
-from render.kernels.ray_tile import composite, composite_grad, enter_box, march
+from render.kernels.ray_tile import composite, composite_grad, distortion, enter_box, march
 
 
 @kernel
@@ -17,7 +17,8 @@ def _place(tile: Tile, o: np.ndarray, d: np.ndarray, ray: int, begin: int, end: 
         t = tile.ts[p]
         for a in range(3):
             v = o[a] + t * d[a]
-            tile.x[a, p] = min(max(v, np.float32(0.0)), np.float32(1.0))
+            v = v if v > 0.0 else np.float32(0.0)
+            tile.x[a, p] = v if v < 1.0 else np.float32(1.0)
         tile.ray[p] = ray
 
 
@@ -59,6 +60,7 @@ def train_rays(
     step: float,
     max_samples: int,
     opacity_weight: float,
+    distortion_weight: float,
     field: FieldArrays,
     transposed: tuple[np.ndarray, ...],
     tile: Tile,
@@ -70,8 +72,8 @@ def train_rays(
 ) -> None:
     """Loss and its gradients of rays lo..hi; stats += (loss, squared error, samples, rays hit).
 
-    loss = sum_r importance_r (|C_r - C*_r|^2 / 3 + opacity_weight (A_r - matte_r)^2), where C* is the
-    target over the ray's background. Rays come in box coordinates (unit cube), jitter in [0, 1).
+    loss = sum_r importance_r (|C_r - C*_r|^2 / 3 + opacity_weight (A_r - matte_r)^2 + distortion_weight
+    D_r), where C* is the target over the ray's background and D the distortion. Rays come in box coordinates (unit cube), jitter in [0, 1).
     seen [z, y, x], of the shape of `occupied`, keeps the largest weight of a sample in each cell.
     """
     last = len(field.weights)
@@ -128,12 +130,27 @@ def train_rays(
                 squared += e * e
                 d_out[c] = np.float32(2.0 / 3.0) * weight * e
                 d_out[3] -= d_out[c] * bg
+            spread = distortion(
+                tile.ts, tile.weights, p0, p1, np.float32(step), tile.d_weights
+            )
+            scale = weight * distortion_weight
+            for p in range(p0, p1):
+                tile.d_weights[p] *= scale
+            stats[0] += scale * spread
             stats[0] += weight * (squared / 3.0 + opacity_weight * error_a * error_a)
             stats[1] += squared / 3.0
             stats[2] += p1 - p0
             stats[3] += 1.0 if p1 > p0 else 0.0
             composite_grad(
-                d_out, colours, tile.weights, tile.through, p0, p1, tile.d_optical, d_colours
+                d_out,
+                tile.d_weights,
+                colours,
+                tile.weights,
+                tile.through,
+                p0,
+                p1,
+                tile.d_optical,
+                d_colours,
             )
         if n > 0:
             backward(field, tile, alpha, transposed, d_table, d_grid, d_weights, n)

@@ -1,0 +1,139 @@
+"""What lies behind the head: the background plate of an identity, and the torso layer of a frame.
+
+The plate takes each pixel from frames where it shows the background well clear of the person (RAD-NeRF's
+idea, ashawkey/RAD-NeRF: data_utils/process.py); what no frame shows is in-painted.
+The torso layer is the driving frame with the head taken out; the hole is filled from other frames,
+where the head left that pixel free, else in-painted from neck and clothes around it.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from render.errors import HeadDataError
+from render.head_data import HeadData
+from render.masks import head_mask, person_mask
+
+CLEAR = 5
+"""Pixels a background pixel must lie from the person to be believed."""
+_SAMPLES = 60
+
+
+def background_plate(data: HeadData) -> UInt8[np.ndarray, "s s 3"]:
+    """The scene without the person: median over frames that show a pixel, in-painted elsewhere.
+
+    Raises:
+        HeadDataError: there is no frame.
+    """
+    rows = _some(data)
+    if len(rows) == 0:
+        raise HeadDataError(
+            f"background plate: none of {len(data.frames)} frames has a face, a camera and a parsing; "
+            "give a clip in which the person is found"
+        )
+    free = np.array([_clear_of(person_mask(data.labels[i]), CLEAR) for i in rows])
+    frames = np.ma.masked_array(
+        data.frames[rows].astype(np.float32), np.repeat(~free[..., None], 3, axis=3)
+    )
+    plate = np.ma.median(frames, axis=0).filled(0).astype(np.uint8)
+    never = ~free.any(0)
+    if never.all():
+        # A person who fills the picture: there is no background to show, any plate will do.
+        return np.full_like(plate, 127)
+    return fill_hole(plate, never)
+
+
+@dataclass
+class TorsoLayers:
+    """Neck and clothes of every frame, with the head taken out and the hole filled."""
+
+    data: HeadData
+    plate: UInt8[np.ndarray, "s s 3"]
+    _body: Float[np.ndarray, "s s 3"]
+    _known: Bool[np.ndarray, "s s"]
+
+    @staticmethod
+    def of(data: HeadData, plate: UInt8[np.ndarray, "s s 3"]) -> "TorsoLayers":
+        """Gather, over all frames, what the body looks like where the head mostly hides it."""
+        size = data.size
+        total, count = np.zeros((size, size, 3)), np.zeros((size, size))
+        for i in _some(data):
+            body = person_mask(data.labels[i]) & _clear_of(head_mask(data.labels[i]), 2)
+            total[body] += data.frames[i][body]
+            count += body
+        known = count > 0
+        body = np.zeros((size, size, 3), np.float32)
+        body[known] = total[known] / count[known, None]
+        return TorsoLayers(data, plate, body, known)
+
+    def layer(self, i: int) -> UInt8[np.ndarray, "s s 3"]:
+        """Frame i as it would be without the head: plate, torso, and the filled hole."""
+        labels, frame = self.data.labels[i], self.data.frames[i]
+        head = cv2.dilate(head_mask(labels).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        head = np.asarray(head)
+        person = person_mask(labels)
+        body = person & ~head
+        # Behind the head: the body where other frames showed it below the head's lowest body row...
+        out = frame.copy()
+        below = np.zeros_like(head)
+        rows = np.flatnonzero(body.any(1))
+        if len(rows):
+            below[rows[0] :] = True
+        behind = head & self._known & below
+        out[behind] = self._body[behind].astype(np.uint8)
+        # ... the plate where no frame has a body ...
+        plate = head & ~behind & ~self._enclosed(body | behind)
+        out[plate] = self.plate[plate]
+        # ... and what is left, the throat under the chin, from around it.
+        return fill_hole(out, head & ~behind & ~plate)
+
+    def _enclosed(self, body: Bool[np.ndarray, "s s"]) -> Bool[np.ndarray, "s s"]:
+        """Pixels below some body pixel of their column: the throat, not the air above the shoulders."""
+        return np.asarray(np.cumsum(body, 0) > 0)
+
+
+def fill_hole(
+    image: UInt8[np.ndarray, "s s 3"], hole: Bool[np.ndarray, "s s"]
+) -> UInt8[np.ndarray, "s s 3"]:
+    """In-paint smoothly from the hole's border: coarse to fine averages (push-pull).
+
+    OpenCV's in-painting streaks over holes as large as a head; a pyramid of known averages does not.
+    """
+    if not hole.any():
+        return image
+    weight = (~hole).astype(np.float32)
+    values = image.astype(np.float32) * weight[..., None]
+    pyramid = [(values, weight)]
+    while min(pyramid[-1][1].shape) > 1:
+        v, w = pyramid[-1]
+        half = ((w.shape[1] + 1) // 2, (w.shape[0] + 1) // 2)
+        pyramid.append(
+            (
+                np.asarray(cv2.resize(v, half, interpolation=cv2.INTER_AREA)),
+                np.asarray(cv2.resize(w, half, interpolation=cv2.INTER_AREA)),
+            )
+        )
+    v, w = pyramid[-1]
+    filled = v / np.maximum(w, 1e-6)[..., None]
+    for v, w in reversed(pyramid[:-1]):
+        coarse = cv2.resize(filled, (w.shape[1], w.shape[0]), interpolation=cv2.INTER_LINEAR)
+        own = np.minimum(w * 4, 1)[..., None]
+        known = v / np.maximum(w, 1e-6)[..., None]
+        filled = own * known + (1 - own) * np.asarray(coarse)
+    out = image.copy()
+    out[hole] = np.clip(filled[hole], 0, 255).astype(np.uint8)
+    return out
+
+
+def _some(data: HeadData) -> np.ndarray:
+    """Up to 60 usable frames, evenly spread."""
+    rows = np.flatnonzero(data.usable())
+    return rows[np.linspace(0, len(rows) - 1, min(_SAMPLES, len(rows))).astype(int)]
+
+
+def _clear_of(mask: Bool[np.ndarray, "s s"], pixels: int) -> Bool[np.ndarray, "s s"]:
+    """Pixels farther than `pixels` from the mask."""
+    side = 2 * pixels + 1
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8))) == 0

@@ -1,0 +1,38 @@
+"""Laying the rendered head over torso and background."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from render.errors import RenderError
+
+
+def compose(
+    head_rgb: Float[np.ndarray, "h w 3"],
+    opacity: Float[np.ndarray, "h w"],
+    under: UInt8[np.ndarray, "s s 3"],
+    size: int | None = None,
+) -> UInt8[np.ndarray, "out out 3"]:
+    """head_rgb (premultiplied, over black) over `under`, both brought to `size` (default: under's).
+
+    out = head + (1 - opacity) under. A head rendered smaller than the picture is enlarged smoothly.
+
+    Raises:
+        RenderError: the head's picture is not square.
+    """
+    height, width = opacity.shape
+    if height != width:
+        raise RenderError(
+            f"compose: the head's picture is {height} x {width}, must be square as the frames are; "
+            "pass what Head.render gave"
+        )
+    size = size or under.shape[0]
+    layer = np.concatenate([head_rgb, opacity[..., None]], 2)
+    if layer.shape[0] != size:
+        layer = np.asarray(cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC))
+    below = under
+    if under.shape[0] != size:
+        below = np.asarray(cv2.resize(under, (size, size), interpolation=cv2.INTER_AREA))
+    a = np.clip(layer[..., 3:], 0, 1)
+    out = np.clip(layer[..., :3], 0, 1) + (1 - a) * (below.astype(np.float32) / np.float32(255))
+    return (np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8)
