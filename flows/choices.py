@@ -93,8 +93,8 @@ def choose_speech(
     return Speech(path, frames / clock.FPS, f"clip {Path(table.uri[clip_id]).name} ({known})")
 
 
-def choose_timeline(network: Path, identity: str, seconds: float, asked: str | None) -> str:
-    """The timeline asked for, else from neutral to the emotion that is told apart best."""
+def choose_timeline(network: Path, identity: str, seconds: float, asked: str | None) -> str | None:
+    """The timeline asked for, else from neutral to a clear emotion; None where none is known."""
     if asked is not None:
         return asked
     from models import load
@@ -103,7 +103,7 @@ def choose_timeline(network: Path, identity: str, seconds: float, asked: str | N
     checkpoint = load(network)
     planes = merged_planes(checkpoint.planes, identity, checkpoint.train.planes).planes
     if len(planes) < 2:
-        return next(iter(planes), "")
+        return next(iter(planes), None)
     first = "neutral" if "neutral" in planes else min(planes)
     rest = [tag for tag in planes if tag != first]
     target = next((tag for tag in FAVOURITES if tag in rest), rest[0])

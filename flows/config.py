@@ -80,7 +80,9 @@ class SynthesizeConfig(FlowConfig):
     head: Path = Field(description="Folder of the head")
     network: Path = Field(description="Folder of the audio-expression checkpoint")
     audio: Path = Field(description="Speech: any file ffmpeg reads")
-    emotion: str = Field("neutral", description="Timeline, e.g. 'happy@0-2, sad@3-5:0.8'")
+    emotion: str | None = Field(
+        None, description="Timeline, e.g. 'happy@0-2, sad@3-5:0.8'; none: as the voice has it"
+    )
     render_size: int | None = Field(
         None, ge=32, le=1024, description="Side the head is rendered at; none: the frames' side"
     )

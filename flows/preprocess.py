@@ -7,6 +7,7 @@ last snapshot and the next run plans what is missing.
 import time
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.config import PreprocessConfig
@@ -28,7 +30,7 @@ from pipeline.media import duration, probe
 from pipeline.profiles import Profile
 from pipeline.scan import ScanResult
 from pipeline.source import ClipSource
-from store import Cache, Fork, Plan
+from store import Cache, FeatureSchema, Fork, Plan, Snapshot
 
 BATCHES_IN_FLIGHT = 32
 """Tasks handed to Prefect at a time; the rest waits, so that 100,000 clips do not queue at once."""
@@ -56,7 +58,18 @@ class Bench:
         return fork, records
 
 
-@task(name="scan and plan", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
+def worth_a_retry(task: Any, run: Any, state: State[Any]) -> bool:
+    """A share that was away may come back; a folder that is empty stays empty."""
+    return isinstance(state.result(raise_on_failure=False), OSError)
+
+
+@task(
+    name="scan and plan",
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=worth_a_retry,
+    cache_policy=NO_CACHE,
+)
 def scan_and_plan(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile]:
     """Look at the folder and at the store; tried again, because both may be on a network."""
     return plan_preprocess(config)
@@ -134,7 +147,8 @@ def compute_plan(
     }
     message = f"preprocess: {len(plan.cells)} cells of {len(plan.by_clip)} clips"
     records: list[ClipRecord] = []
-    with cache.write(config.dataset, schemas, message, metadata) as session:
+    replaced = reshaped(before, config.dataset, schemas)
+    with cache.write(config.dataset, schemas, message, metadata, replaced) as session:
         rows = [
             clip_row(sources[clip_id], expected_frames(sources[clip_id]), cells)
             for clip_id, cells in plan.by_clip.items()
@@ -167,6 +181,16 @@ def compute_plan(
         if config.prune and plan.removed:
             session.remove_clips(plan.removed)
     return records, session.snapshot_id or cache.snapshot().id
+
+
+def reshaped(
+    before: Snapshot | None, dataset: str, schemas: Mapping[str, FeatureSchema]
+) -> list[str]:
+    """Features whose frames have another form than the stored ones: their arrays begin anew."""
+    if before is None or not before.has_dataset(dataset):
+        return []
+    stored = before.features(dataset)
+    return [n for n, schema in schemas.items() if n in stored and not stored[n].same_form(schema)]
 
 
 def batch_size(config: PreprocessConfig, clips: int) -> int:

@@ -4,6 +4,7 @@ Cached features of many clips to a network that predicts expression.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from models import (
     read_steps,
 )
 from models.data import Split
+from pipeline.hyperplanes import POOLED, HyperplaneSet
 from store import Cache, Snapshot
 
 
@@ -89,7 +91,7 @@ def training_data(snapshot: Snapshot, dataset: str, names: FeatureNames) -> Trai
         LabelledClip(
             clip_id=clip_id,
             identity=table.identity[clip_id],
-            emotion=table.emotion[clip_id],
+            emotion=known_tag(planes, table.identity[clip_id], table.emotion[clip_id]),
             features=speech_cells(snapshot, dataset, clip_id, names),
             expression=snapshot.read(dataset, names.expression, clip_id),
             sentence=table.sentence[clip_id] or None,
@@ -106,11 +108,15 @@ def training_data(snapshot: Snapshot, dataset: str, names: FeatureNames) -> Trai
     return join_clips(clips, planes, provenance)
 
 
+def known_tag(planes: Mapping[str, HyperplaneSet], identity: str, tag: str) -> str:
+    """The tag, or "" where too few clips carry it for a hyperplane: such a clip is not refined."""
+    scopes = [planes[scope] for scope in (identity, POOLED) if scope in planes]
+    return tag if any(tag in scope.planes for scope in scopes) else ""
+
+
 @task(name="train network", cache_policy=NO_CACHE, persist_result=False)
 def train(data: TrainingData, config: TrainConfig, out: Path) -> Any:
     """The loop itself; goes on where a killed run stopped."""
-    import torch
-
     from models import train_audio_expression as fit
 
     with step("train audio-expression network", total=config.steps, unit="steps") as bar:
@@ -118,7 +124,6 @@ def train(data: TrainingData, config: TrainConfig, out: Path) -> Any:
         def seen(done: int, total: int, metrics: dict[str, float]) -> None:
             bar.update(done, note=f"loss {metrics['loss']:.3f}")
 
-        torch.set_num_threads(max(1, torch.get_num_threads()))
         return fit(data, config, out, seen)
 
 

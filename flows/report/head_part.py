@@ -20,6 +20,8 @@ from render.metrics import HeadScore, score_head
 from store import Snapshot
 
 SHOWN = 6
+JUDGED = 12
+"""Held-out frames that are rendered for the figures, evenly chosen."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def side_by_side(head: Head, test: HeadData) -> UInt8[np.ndarray, "h w 3"]:
 def measured(head: Head, data: HeadData) -> HeadScore | str:
     """The scores, or why there are none."""
     try:
-        return score_head(head, data)
+        return score_head(head, data, frames=JUDGED)
     except HeadDataError as error:
         return str(error)
 
