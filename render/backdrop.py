@@ -1,12 +1,13 @@
 """What lies behind the head: the background plate of an identity, and the torso layer of a frame.
 
-The plate takes each pixel from frames where it shows the background well clear of the person (RAD-NeRF's
-idea, ashawkey/RAD-NeRF: data_utils/process.py); what no frame shows is in-painted.
+The plate takes each pixel from frames where it shows the background well clear of the person
+(RAD-NeRF's idea, ashawkey/RAD-NeRF: data_utils/process.py); what no frame shows is in-painted.
 The torso layer is the driving frame with the head taken out; the hole is filled from other frames,
 where the head left that pixel free, else in-painted from neck and clothes around it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ def background_plate(data: HeadData) -> UInt8[np.ndarray, "s s 3"]:
     rows = _some(data)
     if len(rows) == 0:
         raise HeadDataError(
-            f"background plate: none of {len(data.frames)} frames has a face, a camera and a parsing; "
+            f"background plate: none of {len(data.frames)} frames has face, camera and parsing; "
             "give a clip in which the person is found"
         )
     free = np.array([_clear_of(person_mask(data.labels[i]), CLEAR) for i in rows])
@@ -42,7 +43,7 @@ def background_plate(data: HeadData) -> UInt8[np.ndarray, "s s 3"]:
     if never.all():
         # A person who fills the picture: there is no background to show, any plate will do.
         return np.full_like(plate, 127)
-    return fill_hole(plate, never)
+    return fill_hole(plate, np.asarray(never))
 
 
 @dataclass
@@ -71,48 +72,69 @@ class TorsoLayers:
     def layer(self, i: int) -> UInt8[np.ndarray, "s s 3"]:
         """Frame i as it would be without the head: plate, torso, and the filled hole."""
         labels, frame = self.data.labels[i], self.data.frames[i]
-        head = cv2.dilate(head_mask(labels).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        head = np.asarray(head)
-        person = person_mask(labels)
-        body = person & ~head
-        # Behind the head: the body where other frames showed it below the head's lowest body row...
+        grown = cv2.dilate(head_mask(labels).astype(np.uint8), np.ones((5, 5), np.uint8))
+        hole = np.asarray(grown) > 0
+        body = person_mask(labels) & ~hole
+        # A pixel of the hole belongs to whatever is nearer: throat and shoulders, or the scene.
+        to_body, to_scene = _distance(body), _distance(~body & ~hole)
+        is_body = hole & (to_body <= to_scene)
         out = frame.copy()
-        below = np.zeros_like(head)
-        rows = np.flatnonzero(body.any(1))
-        if len(rows):
-            below[rows[0] :] = True
-        behind = head & self._known & below
-        out[behind] = self._body[behind].astype(np.uint8)
-        # ... the plate where no frame has a body ...
-        plate = head & ~behind & ~self._enclosed(body | behind)
-        out[plate] = self.plate[plate]
-        # ... and what is left, the throat under the chin, from around it.
-        return fill_hole(out, head & ~behind & ~plate)
+        out[hole & ~is_body] = self.plate[hole & ~is_body]
+        seen = is_body & self._known
+        out[seen] = self._body[seen].astype(np.uint8)
+        rest = is_body & ~seen
+        filled = fill_hole(out, rest, source=body | seen)
+        # Averages of many frames meet this frame's own pixels at the hole's rim: no hard step.
+        return _feathered(frame, filled, hole)
 
-    def _enclosed(self, body: Bool[np.ndarray, "s s"]) -> Bool[np.ndarray, "s s"]:
-        """Pixels below some body pixel of their column: the throat, not the air above the shoulders."""
-        return np.asarray(np.cumsum(body, 0) > 0)
+
+def _distance(mask: Bool[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
+    """Pixels to the nearest member of the mask; infinite where it has none."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    away = (~mask).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, 5), np.float32)
+
+
+def _feathered(
+    outside: UInt8[np.ndarray, "s s 3"],
+    inside: UInt8[np.ndarray, "s s 3"],
+    hole: Bool[np.ndarray, "s s"],
+) -> UInt8[np.ndarray, "s s 3"]:
+    """`inside` in the hole, `outside` around it, blurred across the filled side of the rim."""
+    blurred = np.asarray(cv2.GaussianBlur(inside, (0, 0), 1.5))
+    depth = np.minimum(_distance(~hole) / 4, 1)[..., None]
+    mixed = depth * inside + (1 - depth) * blurred
+    out = outside.copy()
+    out[hole] = mixed[hole].astype(np.uint8)
+    return out
 
 
 def fill_hole(
-    image: UInt8[np.ndarray, "s s 3"], hole: Bool[np.ndarray, "s s"]
+    image: UInt8[np.ndarray, "s s 3"],
+    hole: Bool[np.ndarray, "s s"],
+    source: Bool[np.ndarray, "s s"] | None = None,
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """In-paint smoothly from the hole's border: coarse to fine averages (push-pull).
+    """In-paint the hole smoothly: coarse to fine averages of `source` (push-pull).
 
-    OpenCV's in-painting streaks over holes as large as a head; a pyramid of known averages does not.
+    source: pixels to take colours from; by default everything outside the hole.
+
+    OpenCV's in-painting streaks over holes as large as a head; a pyramid of known averages does
+    not.
     """
-    if not hole.any():
+    known = ~hole if source is None else source & ~hole
+    if not hole.any() or not known.any():
         return image
-    weight = (~hole).astype(np.float32)
+    weight = known.astype(np.float32)
     values = image.astype(np.float32) * weight[..., None]
-    pyramid = [(values, weight)]
+    pyramid: list[tuple[Any, Any]] = [(values, weight)]
     while min(pyramid[-1][1].shape) > 1:
         v, w = pyramid[-1]
         half = ((w.shape[1] + 1) // 2, (w.shape[0] + 1) // 2)
         pyramid.append(
             (
-                np.asarray(cv2.resize(v, half, interpolation=cv2.INTER_AREA)),
-                np.asarray(cv2.resize(w, half, interpolation=cv2.INTER_AREA)),
+                cv2.resize(v, half, interpolation=cv2.INTER_AREA),
+                cv2.resize(w, half, interpolation=cv2.INTER_AREA),
             )
         )
     v, w = pyramid[-1]
@@ -120,8 +142,8 @@ def fill_hole(
     for v, w in reversed(pyramid[:-1]):
         coarse = cv2.resize(filled, (w.shape[1], w.shape[0]), interpolation=cv2.INTER_LINEAR)
         own = np.minimum(w * 4, 1)[..., None]
-        known = v / np.maximum(w, 1e-6)[..., None]
-        filled = own * known + (1 - own) * np.asarray(coarse)
+        sharp = v / np.maximum(w, 1e-6)[..., None]
+        filled = own * sharp + (1 - own) * np.asarray(coarse)
     out = image.copy()
     out[hole] = np.clip(filled[hole], 0, 255).astype(np.uint8)
     return out

@@ -1,9 +1,9 @@
 """Cameras of head-centred frames, and the box the head lives in.
 
 A camera is [R | t], world -> camera, OpenCV axes (x right, y down, z forward): x_cam = R X + t,
-pixel = f x / z + S / 2, where pixel i covers [i, i + 1). The world is fixed to the head, so head motion is
-camera motion. The field lives in a cube of that world, its box; rays reach it in box coordinates, where
-the cube is [0, 1]^3.
+pixel = f x / z + S / 2, where pixel i covers [i, i + 1). The world is fixed to the head, so head
+motion is camera motion. The field lives in a cube of that world, its box; rays reach it in box
+coordinates, where the cube is [0, 1]^3.
 """
 
 from dataclasses import dataclass
@@ -80,8 +80,8 @@ def head_box(
 ) -> Box:
     """The cube that holds the head in (nearly) every frame.
 
-    Mask borders are carried back to the depth of the world's origin; the cube spans their 1 % to 99 %
-    quantiles over frames. A head is not deeper than it is high.
+    Mask borders are carried back to the depth of the world's origin; the cube spans their 1 % to
+    99 % quantiles over frames. A head is not deeper than it is high.
 
     Raises:
         HeadDataError: no frame has a head pixel.

@@ -26,13 +26,13 @@ def compose(
             f"compose: the head's picture is {height} x {width}, must be square as the frames are; "
             "pass what Head.render gave"
         )
-    size = size or under.shape[0]
+    side = size or int(under.shape[0])
     layer = np.concatenate([head_rgb, opacity[..., None]], 2)
-    if layer.shape[0] != size:
-        layer = np.asarray(cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC))
+    if layer.shape[0] != side:
+        layer = np.asarray(cv2.resize(layer, (side, side), interpolation=cv2.INTER_CUBIC))
     below = under
-    if under.shape[0] != size:
-        below = np.asarray(cv2.resize(under, (size, size), interpolation=cv2.INTER_AREA))
+    if under.shape[0] != side:
+        below = np.asarray(cv2.resize(under, (side, side), interpolation=cv2.INTER_AREA))
     a = np.clip(layer[..., 3:], 0, 1)
     out = np.clip(layer[..., :3], 0, 1) + (1 - a) * (below.astype(np.float32) / np.float32(255))
     return (np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,10 +1,10 @@
 """A dense grid linear in the expression: displacement and ambient features of a point.
 
-out(x, α) = sum_k α_k E_k(x), trilinear in x: at α = 0 (the mean face, in whitened units) it is zero, and it
-extrapolates as the coefficients do. The displacement leads a point of the moved face back to the
-canonical head; the ambient features tell the field what displacement cannot (teeth, wrinkles).
-Related: linear blend shapes over hash grids in NeRFBlendShape (Gao et al. 2022), ambient coordinates in
-RAD-NeRF (arXiv 2211.12368). The choice was measured: docs/decisions.
+out(x, α) = sum_k α_k E_k(x), trilinear in x: at α = 0 (the mean face, in whitened units) it is
+zero, and it extrapolates as the coefficients do. The displacement leads a point of the moved face
+back to the canonical head; the ambient features tell the field what displacement cannot (teeth,
+wrinkles). Related: linear blend shapes over hash grids in NeRFBlendShape (Gao et al. 2022),
+ambient coordinates in RAD-NeRF (arXiv 2211.12368). The choice was measured: docs/decisions.
 """
 
 import torch
@@ -32,9 +32,7 @@ class ExpressionGrid(nn.Module):
                 "config leaves the grid out)"
             )
         self.resolution = resolution
-        self.values = nn.Parameter(
-            torch.zeros(resolution**3, DISPLACEMENT + ambient, coefficients)
-        )
+        self.values = nn.Parameter(torch.zeros(resolution**3, DISPLACEMENT + ambient, coefficients))
 
     def forward(
         self, x: Float[Tensor, "points 3"], alpha: Float[Tensor, "points k"]

@@ -1,9 +1,9 @@
 """The field θ: (α, d, x) -> (c, σ) of equation 11, in portable PyTorch.
 
-x in the head's box ([0, 1]^3), d unit, α whitened. Displacement by the expression grid, hash features
-of the displaced point, a density net that also reads α and the ambient features, a colour net over its
-geometry features and the spherical harmonics of d. No biases, ReLU between layers (tiny-cuda-nn's
-fully fused MLP). `render.fused` runs the same field compiled on the CPU.
+x in the head's box ([0, 1]^3), d unit, α whitened. Displacement by the expression grid, hash
+features of the displaced point, a density net that also reads α and the ambient features, a colour
+net over its geometry features and the spherical harmonics of d. No biases, ReLU between layers
+(tiny-cuda-nn's fully fused MLP). `render.fused` runs the same field compiled on the CPU.
 """
 
 import math

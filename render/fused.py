@@ -1,7 +1,7 @@
 """The field, compiled for the CPU: one pass over rays does encoding, nets, rendering and gradients.
 
-It works on one flat float32 vector; the PyTorch field's parameters become views of it, so both see the
-same values. Measured against the PyTorch path in benchmarks/render_cpu.py.
+It works on one flat float32 vector; the PyTorch field's parameters become views of it, so both see
+the same values. Measured against the PyTorch path in benchmarks/render_cpu.py.
 """
 
 from dataclasses import dataclass
@@ -90,8 +90,24 @@ class FusedField:
         self.render(origins, directions, sh, k, full, 0.5)
         self.density(origins, k)
         scratch = np.zeros(4, np.float32)
-        adam(0, 4, scratch, np.zeros((self.threads, 4), np.float32), scratch.copy(), scratch.copy(),
-             scratch.copy(), 0.0, 0.9, 0.99, 1.0, 1.0, 1e-15, 0.0, 0.9, False)
+        adam(
+            0,
+            4,
+            scratch,
+            np.zeros((self.threads, 4), np.float32),
+            scratch.copy(),
+            scratch.copy(),
+            scratch.copy(),
+            0.0,
+            0.9,
+            0.99,
+            1.0,
+            1.0,
+            1e-15,
+            0.0,
+            0.9,
+            False,
+        )
 
     def arrays(self, theta: Float[np.ndarray, " n"] | None = None) -> FieldArrays:
         """The kernels' view of theta (or of another vector of its shape)."""
@@ -224,9 +240,7 @@ class FusedField:
         run_slices(work, len(points), self.threads)
         return out
 
-    def _split(
-        self, vector: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+    def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
         config = self.field.config
         lo, hi = self.segments["grid.params"]
         table = vector[lo:hi].reshape(-1, config.grid.features)
@@ -253,7 +267,7 @@ def make_tile(field: Field) -> Tile:
         d_canonical=np.zeros((3, TILE), f4),
         ray=np.zeros(TILE, np.int32),
         ts=np.zeros(TILE, f4),
-        index=np.zeros((config.grid.levels, 8, TILE), np.int32),
+        corners=np.zeros((config.grid.levels, 8, TILE), np.int32),
         fraction=np.zeros((config.grid.levels, 3, TILE), f4),
         expression=np.zeros((channels, TILE), f4),
         d_expression=np.zeros((channels, TILE), f4),

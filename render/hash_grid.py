@@ -1,8 +1,8 @@
 """The multi-resolution hash grid: one mathematics, three back-ends behind one module.
 
 Semantics and parameter order are tiny-cuda-nn's, so a flat parameter vector moves between back-ends
-(NVlabs/tiny-cuda-nn at 6ee3546: include/tiny-cuda-nn/encodings/grid.h, common_device.h; Müller et al.,
-Instant Neural Graphics Primitives, 2022).
+(NVlabs/tiny-cuda-nn at 6ee3546: include/tiny-cuda-nn/encodings/grid.h and common_device.h;
+Müller et al., Instant Neural Graphics Primitives, 2022).
 """
 
 import math

@@ -58,4 +58,4 @@ def encode_numba(
     geometry: GridGeometry,
 ) -> Float[Tensor, "points width"]:
     """Features of each point; differentiable in x and params. float32 on the CPU only."""
-    return _Encode.apply(x, params, config, geometry)  # type: ignore[no-any-return]
+    return _Encode.apply(x, params, config, geometry)

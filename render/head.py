@@ -61,9 +61,7 @@ class Head:
             )
         order = _pixel_order(size)
         pixels = pixel_grid(size)[order]
-        origins, directions = camera_rays(
-            camera, self.focal_factor * size, size, self.box, pixels
-        )
+        origins, directions = camera_rays(camera, self.focal_factor * size, size, self.box, pixels)
         degree = self.fused.field.config.sh_degree
         harmonics = spherical_harmonics(torch.from_numpy(directions), degree).numpy()
         alphas = np.broadcast_to(alpha.astype(np.float32), (len(pixels), len(alpha)))

@@ -1,4 +1,4 @@
-"""What a head is trained on: frames, parsing labels, cameras and whitened expression coefficients."""
+"""What a head is trained on: frames, parsing labels, cameras, whitened coefficients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +117,7 @@ def hold_out(clip_ids: Sequence[str], share: float = 0.2) -> Bool[np.ndarray, " 
     ids = np.array(clip_ids)
     test = np.zeros(len(ids), bool)
     if len(order) == 1:
-        test[int(round(len(ids) * (1 - share))) :] = True
+        test[round(len(ids) * (1 - share)) :] = True
         return test
     for clip in reversed(order[1:]):
         rows = ids == clip

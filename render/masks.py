@@ -1,7 +1,7 @@
 """Which of the 19 face-parsing labels belong to the head, and which to the torso layer.
 
-AD-NeRF's split (YudongGuo/AD-NeRF: data_util/face_parsing/test.py): the head moves with the face's pose;
-neck and clothes go with the torso.
+AD-NeRF's split (YudongGuo/AD-NeRF: data_util/face_parsing/test.py): the head moves with the face's
+pose; neck and clothes go with the torso.
 """
 
 import numpy as np

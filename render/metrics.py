@@ -1,10 +1,11 @@
 """How close a rendered head is to the true frame: PSNR and SSIM on the head, landmark distance.
 
-Always against held-out frames, and beside two honest baselines: the nearest training frame by pose and
-expression, and the mean training frame.
+Always against held-out frames, and beside two honest baselines: the nearest training frame by pose
+and expression, and the mean training frame.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -55,7 +56,7 @@ def ssim(
 ) -> float:
     """Structural similarity inside the head's bounding box (scikit-image's, 7 px window)."""
     rows, columns = head_box_of(mask)
-    value = structural_similarity(
+    value: Any = structural_similarity(
         image[rows, columns].astype(np.float64),
         truth[rows, columns].astype(np.float64),
         channel_axis=2,
@@ -67,7 +68,8 @@ def ssim(
 def landmark_distance(
     rendered: Float[np.ndarray, "frames points 2"], truth: Float[np.ndarray, "frames points 2"]
 ) -> float:
-    """Mean distance in pixels after each set's mean was taken off (M-LMD, F-LMD); NaN rows left out.
+    """Mean distance in pixels after each set's mean was taken off (M-LMD, F-LMD); NaN rows left
+    out.
 
     TalkingGaussian's `LMDMeter` (Fictionarry/TalkingGaussian: metrics.py).
     """

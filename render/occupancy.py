@@ -1,9 +1,9 @@
 """Which cells of the head's box are ever seen, over all expressions: what marching may skip.
 
-Not a grid of density but of visibility: the largest rendering weight any training sample had in the cell
-lately. The inside and the back of a head are as dense as its face, but no talking-head camera ever
-sees them; leaving them out halves the samples of a ray, and the weights cost nothing (training
-computes them anyway). One cell of growth around what is seen lets the surface move.
+Not a grid of density but of visibility: the largest rendering weight any training sample had in
+the cell lately. The inside and the back of a head are as dense as its face, but no talking-head
+camera ever sees them; leaving them out halves the samples of a ray, and the weights cost nothing
+(training computes them anyway). One cell of growth around what is seen lets the surface move.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class OccupancyConfig:
 
 
 class Occupancy:
-    """`mask` [z, y, x] is what marching reads; training writes weights to `seen`, one grid a thread."""
+    """`mask` [z, y, x] is what marching reads; training writes weights to `seen`."""
 
     def __init__(
         self, config: OccupancyConfig, hull: Bool[np.ndarray, "z y x"], threads: int = 1

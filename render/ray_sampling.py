@@ -51,7 +51,7 @@ class RaySampler:
         for labels, value in ((HEAD, config.head), (EYES, config.eyes), (MOUTH, config.mouth)):
             chance[list(labels)] = value
         self._chance = chance / chance.max()
-        margin = int(round(config.margin * data.size))
+        margin = round(config.margin * data.size)
         self._bounds = np.array([_bounds(x, margin) for x in data.labels], np.int64)
 
     def draw(self, step: int, rays: int) -> RayBatch:

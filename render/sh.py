@@ -1,7 +1,7 @@
 """Real spherical harmonics of view directions, as tiny-cuda-nn orders them.
 
-NVlabs/tiny-cuda-nn at 6ee3546: include/tiny-cuda-nn/encodings/spherical_harmonics.h. There directions
-arrive in [0, 1] and are mapped to 2x - 1; here they arrive as unit vectors.
+NVlabs/tiny-cuda-nn at 6ee3546: include/tiny-cuda-nn/encodings/spherical_harmonics.h. There
+directions arrive in [0, 1] and are mapped to 2x - 1; here they arrive as unit vectors.
 """
 
 import torch
@@ -13,9 +13,7 @@ from render.errors import ConfigError
 MAX_DEGREE = 4
 
 
-def spherical_harmonics(
-    d: Float[Tensor, "points 3"], degree: int
-) -> Float[Tensor, "points sh"]:
+def spherical_harmonics(d: Float[Tensor, "points 3"], degree: int) -> Float[Tensor, "points sh"]:
     """The degree^2 real harmonics of unit directions, bands 0 to degree - 1.
 
     Raises:

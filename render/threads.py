@@ -1,9 +1,10 @@
 """Running GIL-free kernels on plain Python threads.
 
-Not numba's prange: its OpenMP layer aborts a forked child, and its pool fights with PyTorch's. A pool
-belongs to the process that made it (after a fork, a new one is made on first use).
+Not numba's prange: its OpenMP layer aborts a forked child, and its pool fights with PyTorch's. A
+pool belongs to the process that made it (after a fork, a new one is made on first use).
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ def default_threads() -> int:
 def slices(n: int, parts: int) -> list[tuple[int, int]]:
     """`parts` nearly equal stretches of range(n), none of them empty unless n < parts."""
     bounds = [n * i // parts for i in range(parts + 1)]
-    return [(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
 
 
 def run_slices(work: Callable[[int, int, int], object], n: int, threads: int) -> None:

@@ -95,7 +95,8 @@ def train_head(
 
     Raises:
         HeadDataError: too few usable frames.
-        TrainingError: the loss stopped being a number; the last good checkpoint stays in the folder.
+        TrainingError: the loss stopped being a number; the last good checkpoint stays in the
+        folder.
     """
     train = data.training()
     config = replace(config, field=replace(config.field, coefficients=train.alpha.shape[1]))
@@ -104,9 +105,7 @@ def train_head(
     some = np.linspace(0, len(train.frames) - 1, min(_HULL_FRAMES, len(train.frames))).astype(int)
     masks = head_mask(train.labels[some])
     box = head_box(masks, train.cameras[some], train.focal)
-    hull = visual_hull(
-        masks, train.cameras[some], train.focal, box, config.occupancy.resolution
-    )
+    hull = visual_hull(masks, train.cameras[some], train.focal, box, config.occupancy.resolution)
 
     # What is trained.
     fused = FusedField(Field(config.field, config.seed), config.threads)
@@ -192,7 +191,9 @@ def train_head(
         "seconds": time.monotonic() - began,
         "curve": curve,
     }
-    head = Head(fused, box, occupancy.mask, train.focal / train.size, 1.0 / config.march_steps, facts)
+    head = Head(
+        fused, box, occupancy.mask, train.focal / train.size, 1.0 / config.march_steps, facts
+    )
     head.save(folder)
     (folder / _CHECKPOINT).unlink(missing_ok=True)
     return head
@@ -213,9 +214,7 @@ class _State:
     @staticmethod
     def start(fused: FusedField, occupancy: Occupancy) -> "_State":
         theta = fused.theta
-        return _State(
-            fused, occupancy, np.zeros_like(theta), np.zeros_like(theta), theta.copy()
-        )
+        return _State(fused, occupancy, np.zeros_like(theta), np.zeros_like(theta), theta.copy())
 
     def save(self, folder: Path, config: HeadConfig, elapsed: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
 """Volume rendering of packed samples: equations 11 and 12, the discrete form.
 
 T_i = exp(-sum_{j<i} σ_j δ_j)   (equation 12; the paper's text drops the minus sign)
-w_i = T_i (1 - exp(-σ_i δ_i)),  C = sum_i w_i c_i,  opacity A = sum_i w_i = 1 - T behind the last sample.
+w_i = T_i (1 - exp(-σ_i δ_i)),  C = sum_i w_i c_i,  opacity A = sum_i w_i = 1 - T behind the last
+sample.
 
-Samples of all rays lie in one list, those of a ray together and in order; `ray` names each one's ray.
+Samples of all rays lie in one list, those of a ray together and in order; `ray` names each one's
+ray.
 """
 
 import torch

@@ -31,7 +31,8 @@ def adam(
 
     sparse: a parameter without gradient is not touched at all (tiny-cuda-nn's rule for hash tables:
     an entry no point fell on has nothing to learn). decay is decoupled (AdamW). correction1,
-    correction2 = 1 - beta^t. ema follows theta with ema_decay; 1 leaves it alone, and memory unread.
+    correction2 = 1 - beta^t. ema follows theta with ema_decay; 1 leaves it alone, and memory
+    unread.
     """
     threads = grads.shape[0]
     r = np.float32(rate / correction1)

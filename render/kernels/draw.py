@@ -1,4 +1,4 @@
-"""Drawing training rays: random frame, random pixel of the head's surroundings, its colour and matte."""
+"""Drawing training rays: a random pixel of a random frame, its colour and matte."""
 
 from typing import no_type_check
 
@@ -46,8 +46,8 @@ def draw_rays(
 ) -> None:
     """Fill a batch; every value is a function of seed alone, so a resumed run draws the same rays.
 
-    A pixel is drawn evenly from its frame's bounds [frame, (x0, y0, x1, y1)) and kept with the chance of
-    its label; matte is the head's share of its 3x3 neighbourhood.
+    A pixel is drawn evenly from its frame's bounds [frame, (x0, y0, x1, y1)) and kept with the
+    chance of its label; matte is the head's share of its 3x3 neighbourhood.
     """
     size = frames.shape[1]
     state = _mix(np.uint64(seed))

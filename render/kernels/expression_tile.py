@@ -23,7 +23,8 @@ def expression(
     row: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Value [C, T] of n points x [3, T] in [0, 1] with the coefficients alpha [rays, K] of their ray.
+    """Value [C, T] of n points x [3, T] in [0, 1] with the coefficients alpha [rays, K] of their
+    ray.
 
     grid is [res^3, C K], `row` a scratch row [C K]. Vertices stand at i / (res - 1).
     """

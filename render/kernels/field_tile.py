@@ -2,7 +2,8 @@
 
 The same mathematics as `render.field.Field` (the PyTorch reference it is tested against).
 `inputs[m]` is the input of matrix m; matrix m writes the first rows of `inputs[m + 1]`. The density
-net ends in `inputs[n_density]`, whose further rows are the spherical harmonics: the colour net's input.
+net ends in `inputs[n_density]`, whose further rows are the spherical harmonics: the colour net's
+input.
 """
 
 from typing import NamedTuple, no_type_check
@@ -54,7 +55,7 @@ class Tile(NamedTuple):
     d_canonical: np.ndarray
     ray: np.ndarray
     ts: np.ndarray
-    index: np.ndarray
+    corners: np.ndarray
     fraction: np.ndarray
     expression: np.ndarray
     d_expression: np.ndarray
@@ -93,7 +94,7 @@ def density(field: FieldArrays, tile: Tile, alpha: np.ndarray, step: float, n: i
         for a in range(3):
             for p in range(n):
                 at[a, p] = x[a, p]
-    encode(at, field.table, field.geometry, field.scales, n, tile.index, tile.fraction, first)
+    encode(at, field.table, field.geometry, field.scales, n, tile.corners, tile.fraction, first)
     if field.direct:
         for k in range(alpha.shape[1]):
             for p in range(n):
@@ -158,7 +159,8 @@ def backward(
         for p in range(n):
             g[p] *= c[p] * (np.float32(1.0) - c[p])
     for m in range(last, -1, -1):
-        # The last colour matrix has a fourth, unused row (widths are multiples of four): no gradient.
+        # The last colour matrix has a fourth, unused row (widths are multiples of four): no
+        # gradient.
         linear_weight_grad(tile.d_inputs[m + 1], tile.inputs[m], d_weights[m], n)
         if m > 0 or field.table.shape[0] > 0:
             linear(transposed[m], tile.d_inputs[m + 1], tile.d_inputs[m], n)
@@ -174,7 +176,7 @@ def backward(
         field.table,
         field.scales,
         n,
-        tile.index,
+        tile.corners,
         tile.fraction,
         d_table,
         tile.d_canonical,
@@ -192,6 +194,4 @@ def backward(
             for p in range(n):
                 tile.d_expression[channel, p] = tile.d_inputs[0][row_at, p]
             row_at += 1
-        expression_grad(
-            tile.d_expression, tile.x, alpha, tile.ray, field.res, n, tile.row, d_grid
-        )
+        expression_grad(tile.d_expression, tile.x, alpha, tile.ray, field.res, n, tile.row, d_grid)

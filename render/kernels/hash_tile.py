@@ -157,7 +157,8 @@ def encode_grad(
             j4, j5, j6, j7 = at[4, p], at[5, p], at[6, p], at[7, p]
             w0, w1, w2, w3 = a1 * b1c1, a * b1c1, a1 * bc1, a * bc1
             w4, w5, w6, w7 = a1 * b1c, a * b1c, a1 * bc, a * bc
-            # s_c: this corner's features along the gradient; a change of weight w_c moves the loss by s_c.
+            # s_c: this corner's features along the gradient; a change of weight w_c moves the loss
+            # by s_c.
             s0, s1, s2, s3 = zero, zero, zero, zero
             s4, s5, s6, s7 = zero, zero, zero, zero
             for k in range(features):

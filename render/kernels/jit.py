@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import config as numba_config
+import numba.core.config
 
-# Sums may be reordered and vectorised, but a NaN stays a NaN: a diverged run must be seen as one, and
-# must never become a table index.
+# Sums may be reordered and vectorised, but a NaN stays a NaN: a diverged run must be seen as one,
+# and must never become a table index.
 _FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 _HERE = Path(__file__).resolve().parent
 
@@ -35,11 +35,12 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     Put `@no_type_check` under it: numba must see the bare function, not one wrapped by the
     run-time shape checker of the test suite.
     """
-    before = numba_config.CACHE_DIR
+    settings: Any = numba.core.config
+    before = settings.CACHE_DIR
     # Read once, when the dispatcher makes its cache; other libraries' caches stay where they are.
-    numba_config.CACHE_DIR = str(_CACHE)
+    settings.CACHE_DIR = str(_CACHE)
     try:
         compile_it = numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True)
         return compile_it(function)
     finally:
-        numba_config.CACHE_DIR = before
+        settings.CACHE_DIR = before

@@ -92,8 +92,8 @@ def relu_grad(activated: np.ndarray, grad: np.ndarray, n: int) -> None:
 def exponential(x: np.ndarray, n: int) -> None:
     """In place e^x, relative error below 3e-7, vectorised (libm's is one value at a time).
 
-    Range-reduced polynomial: e^x = 2^k e^r with |r| <= ln2 / 2. Arguments are held to [-80, 80]; NaN
-    stays NaN.
+    Range-reduced polynomial: e^x = 2^k e^r with |r| <= ln2 / 2. Arguments are held to [-80, 80];
+    NaN stays NaN.
     """
     for p in range(n):
         v = x[p] if x[p] > np.float32(-80.0) else np.float32(-80.0)

@@ -109,8 +109,8 @@ def distortion(
 ) -> float:
     """How widely a ray's weights are spread, and the gradient of that by each weight.
 
-    sum_ij w_i w_j |t_i - t_j| + 1/3 sum_i w_i^2 δ (Barron et al., Mip-NeRF 360, eq. 15): pulls a fog
-    together to a surface. Linear in the samples, by running sums.
+    sum_ij w_i w_j |t_i - t_j| + 1/3 sum_i w_i^2 δ (Barron et al., Mip-NeRF 360, eq. 15): pulls a
+    fog together to a surface. Linear in the samples, by running sums.
     """
     w_all = np.float32(0.0)
     wt_all = np.float32(0.0)
@@ -148,7 +148,8 @@ def composite_grad(
 ) -> None:
     """Gradients of σ δ and of colours for d_out [4] = d loss / d (rgb, opacity) of the ray.
 
-    d_weights holds what else pulls at each weight. With g_i = d loss / d w_i: d loss / d (σ δ)_i = T_{i+1} g_i - sum_{j > i} w_j g_j.
+    d_weights holds what else pulls at each weight. With g_i = d loss / d w_i: d loss / d (σ δ)_i =
+    T_{i+1} g_i - sum_{j > i} w_j g_j.
     """
     later = np.float32(0.0)
     for p in range(end - 1, begin - 1, -1):

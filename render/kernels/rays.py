@@ -72,9 +72,10 @@ def train_rays(
 ) -> None:
     """Loss and its gradients of rays lo..hi; stats += (loss, squared error, samples, rays hit).
 
-    loss = sum_r importance_r (|C_r - C*_r|^2 / 3 + opacity_weight (A_r - matte_r)^2 + distortion_weight
-    D_r), where C* is the target over the ray's background and D the distortion. Rays come in box coordinates (unit cube), jitter in [0, 1).
-    seen [z, y, x], of the shape of `occupied`, keeps the largest weight of a sample in each cell.
+    loss = sum_r importance_r (|C_r - C*_r|^2 / 3 + opacity_weight (A_r - matte_r)^2 +
+    distortion_weight D_r), where C* is the target over the ray's background and D the distortion.
+    Rays come in box coordinates (unit cube), jitter in [0, 1). seen [z, y, x], of the shape of
+    `occupied`, keeps the largest weight of a sample in each cell.
     """
     last = len(field.weights)
     capacity = tile.ts.shape[0]
@@ -130,9 +131,7 @@ def train_rays(
                 squared += e * e
                 d_out[c] = np.float32(2.0 / 3.0) * weight * e
                 d_out[3] -= d_out[c] * bg
-            spread = distortion(
-                tile.ts, tile.weights, p0, p1, np.float32(step), tile.d_weights
-            )
+            spread = distortion(tile.ts, tile.weights, p0, p1, np.float32(step), tile.d_weights)
             scale = weight * distortion_weight
             for p in range(p0, p1):
                 tile.d_weights[p] *= scale

@@ -41,7 +41,11 @@ def test_no_sample_at_all() -> None:
 def test_compiled_composite_by_hand() -> None:
     passed = np.array([0.5, 0.5], np.float32)  # e^{-σ δ}
     colour = np.array([[1, 0], [0, 1], [0, 0], [0, 0]], np.float32)
-    weights, through, out = np.zeros(2, np.float32), np.zeros(2, np.float32), np.zeros(4, np.float32)
+    weights, through, out = (
+        np.zeros(2, np.float32),
+        np.zeros(2, np.float32),
+        np.zeros(4, np.float32),
+    )
     left = composite(passed, colour, 0, 2, weights, through, np.float32(1), out)
     assert left == pytest.approx(0.25)
     np.testing.assert_allclose(weights, [0.5, 0.25])
@@ -50,7 +54,8 @@ def test_compiled_composite_by_hand() -> None:
 
 
 def test_distortion_by_hand() -> None:
-    # Weights 1/2, 1/2 at t = 0, 1, δ = 0.3: pairs 2 · 1/4 · 1 = 0.5; own (1/4 + 1/4) 0.3 / 3 = 0.05.
+    # Weights 1/2, 1/2 at t = 0, 1, δ = 0.3: pairs 2 · 1/4 · 1 = 0.5; own (1/4 + 1/4) 0.3 / 3 =
+    # 0.05.
     ts, w = np.array([0, 1], np.float32), np.full(2, 0.5, np.float32)
     grad = np.zeros(2, np.float32)
     assert distortion(ts, w, 0, 2, np.float32(0.3), grad) == pytest.approx(0.55)
