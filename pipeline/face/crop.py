@@ -15,6 +15,9 @@ from pipeline.errors import RejectedClip
 from pipeline.face import models
 from pipeline.geometry import Square, fit_square
 
+_SPECK = 24
+"""Pixels; what the detector calls a face below this is as often a stain."""
+
 
 @dataclass(frozen=True)
 class CropConfig:
@@ -33,6 +36,8 @@ class CropConfig:
     near: float = 0.28
     """Faces smaller than this share of the picture's shorter side are measured by the far-range
     detector."""
+    sightings: int = 2
+    """A face counts when it is seen in this many sampled frames: one may be a pattern on a wall."""
     other: float = 0.25
     """A second face is flagged when it is seen in this share of the sampled frames."""
 
@@ -73,7 +78,8 @@ class CropFinder:
         found = [_faces(image, picture, full_range=False) for image in pictures]
         if self._doubtful(found, picture):
             found = [_faces(image, picture, full_range=True) for image in pictures]
-        tracks = _link(found)
+        least = self.config.sightings if len(pictures) > 3 else 1
+        tracks = [track for track in _link(found) if len(track.boxes) >= least]
         if not tracks:
             raise RejectedClip(f"no face in any of {len(pictures)} sampled frames")
         main = max(tracks, key=lambda track: track.weight(picture))
@@ -136,6 +142,8 @@ def _faces(
     for detection in detections:
         box = detection.location_data.relative_bounding_box
         side = max(box.width * width, box.height * height)
+        if side < _SPECK:
+            continue
         middle = ((box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height)
         faces.append((np.array([*middle, side]), float(detection.score[0])))
     return faces
