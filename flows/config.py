@@ -102,6 +102,9 @@ class MainJobConfig(FlowConfig):
     audio: Path | None = Field(None, description="Speech to synthesise; none: held-out speech")
     emotion: str | None = Field(None, description="Timeline; none: from one tag to another")
     workers: Workers = Field(2, description="Worker processes of preprocessing")
+    render_size: int | None = Field(
+        None, ge=32, le=1024, description="Side the head is rendered at; none: the frames' side"
+    )
     preset: Literal["demo", "paper"] = Field("demo", description="Sizes and number of steps")
     network_settings: dict[str, Any] = Field(
         default_factory=dict, description="TrainConfig fields that differ from the preset"

@@ -88,6 +88,7 @@ def main_job(config: MainJobConfig) -> dict[str, Any]:
             audio=speech.path,
             emotion=timeline,
             out=config.out / "video.mp4",
+            render_size=config.render_size,
             profile=config.profile,
             overrides=config.overrides,
         )
