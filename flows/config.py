@@ -16,37 +16,45 @@ class PreprocessConfig(FlowConfig):
 
     data: Path = Field(description="Folder of videos, searched with its sub-folders")
     store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field("clips", description="Group of the store the clips belong to")
-    corpus: str = Field("auto", description="Naming scheme: auto, plain, mead, ravdess, ...")
-    profile: str = Field("embedded", description="Set of encoders")
+    dataset: str = Field(default="clips", description="Group of the store the clips belong to")
+    corpus: str = Field(
+        default="auto", description="Naming scheme: auto, plain, mead, ravdess, ..."
+    )
+    profile: str = Field(default="embedded", description="Set of encoders")
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="Encoder settings, e.g. {'logmel': {'mels': 64}}"
     )
-    features: tuple[str, ...] = Field((), description="Features to compute; none named means all")
-    size: int = Field(256, ge=64, le=1024, description="Side of the face crop in pixels")
-    workers: Workers = Field(2, description="Worker processes; one thread each")
-    clips_per_task: int = Field(8, ge=1, le=500, description="Clips of one task")
-    force: tuple[str, ...] = Field((), description="Features to compute again though valid")
-    prune: bool = Field(False, description="Remove clips whose source is gone from the folder")
+    features: tuple[str, ...] = Field(
+        default=(), description="Features to compute; none named means all"
+    )
+    size: int = Field(default=256, ge=64, le=1024, description="Side of the face crop in pixels")
+    workers: Workers = Field(default=2, description="Worker processes; one thread each")
+    clips_per_task: int = Field(default=8, ge=1, le=500, description="Clips of one task")
+    force: tuple[str, ...] = Field(default=(), description="Features to compute again though valid")
+    prune: bool = Field(
+        default=False, description="Remove clips whose source is gone from the folder"
+    )
 
 
 class HyperplaneFlowConfig(FlowConfig):
     """Valid expression cells to emotion hyperplanes."""
 
     store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field("clips", description="Group of the store")
-    expression: str = Field("expression/semantic", description="Feature the planes live in")
+    dataset: str = Field(default="clips", description="Group of the store")
+    expression: str = Field(default="expression/semantic", description="Feature the planes live in")
 
 
 class AudioExpressionFlowConfig(FlowConfig):
     """Cached features to a network that predicts expression."""
 
     store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field("clips", description="Group of the store")
+    dataset: str = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
-    ref: str = Field("main", description="Branch, tag or snapshot id to train from")
+    ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
     out: Path = Field(description="Folder of the checkpoint")
-    preset: Literal["demo", "paper"] = Field("paper", description="Sizes and number of steps")
+    preset: Literal["demo", "paper"] = Field(
+        default="paper", description="Sizes and number of steps"
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="TrainConfig fields that differ from the preset"
     )
@@ -56,12 +64,14 @@ class HeadFlowConfig(FlowConfig):
     """Cached frames, cameras and coefficients of one identity to its head."""
 
     store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field("clips", description="Group of the store")
+    dataset: str = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
-    ref: str = Field("main", description="Branch, tag or snapshot id to train from")
+    ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
     identity: str = Field(description="Whose head")
     out: Path = Field(description="Folder of the head")
-    preset: Literal["demo", "paper"] = Field("paper", description="Sizes and number of steps")
+    preset: Literal["demo", "paper"] = Field(
+        default="paper", description="Sizes and number of steps"
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="HeadConfig fields that differ from the preset"
     )
@@ -71,20 +81,24 @@ class SynthesizeConfig(FlowConfig):
     """Sound and a timeline of emotions to a video."""
 
     store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field("clips", description="Group of the store")
+    dataset: str = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
-    ref: str = Field("main", description="Branch, tag or snapshot id")
-    profile: str = Field("embedded", description="Set of encoders that made the cache")
+    ref: str = Field(default="main", description="Branch, tag or snapshot id")
+    profile: str = Field(default="embedded", description="Set of encoders that made the cache")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
     identity: str = Field(description="Whose head speaks")
     head: Path = Field(description="Folder of the head")
     network: Path = Field(description="Folder of the audio-expression checkpoint")
     audio: Path = Field(description="Speech: any file ffmpeg reads")
     emotion: str | None = Field(
-        None, description="Timeline, e.g. 'happy@0-2, sad@3-5:0.8'; none: as the voice has it"
+        default=None,
+        description="Timeline, e.g. 'happy@0-2, sad@3-5:0.8'; none: as the voice has it",
     )
     render_size: int | None = Field(
-        None, ge=32, le=1024, description="Side the head is rendered at; none: the frames' side"
+        default=None,
+        ge=32,
+        le=1024,
+        description="Side the head is rendered at; none: the frames' side",
     )
     out: Path = Field(description="Video to write (.mp4)")
 
@@ -93,19 +107,30 @@ class MainJobConfig(FlowConfig):
     """The whole way from videos to a talking head whose emotion changes."""
 
     out: Path = Field(description="Folder of everything this job writes")
-    data: Path | None = Field(None, description="Your videos; none: emohead's own sample clips")
-    corpus: str = Field("auto", description="Naming scheme of the videos")
-    profile: str = Field("embedded", description="Set of encoders")
-    overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
-    size: int = Field(256, ge=64, le=1024, description="Side of the face crop in pixels")
-    identity: str | None = Field(None, description="Whose head; none: the one with most frames")
-    audio: Path | None = Field(None, description="Speech to synthesise; none: held-out speech")
-    emotion: str | None = Field(None, description="Timeline; none: from one tag to another")
-    workers: Workers = Field(2, description="Worker processes of preprocessing")
-    render_size: int | None = Field(
-        None, ge=32, le=1024, description="Side the head is rendered at; none: the frames' side"
+    data: Path | None = Field(
+        default=None, description="Your videos; none: emohead's own sample clips"
     )
-    preset: Literal["demo", "paper"] = Field("demo", description="Sizes and number of steps")
+    corpus: str = Field(default="auto", description="Naming scheme of the videos")
+    profile: str = Field(default="embedded", description="Set of encoders")
+    overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
+    size: int = Field(default=256, ge=64, le=1024, description="Side of the face crop in pixels")
+    identity: str | None = Field(
+        default=None, description="Whose head; none: the one with most frames"
+    )
+    audio: Path | None = Field(
+        default=None, description="Speech to synthesise; none: held-out speech"
+    )
+    emotion: str | None = Field(default=None, description="Timeline; none: from one tag to another")
+    workers: Workers = Field(default=2, description="Worker processes of preprocessing")
+    render_size: int | None = Field(
+        default=None,
+        ge=32,
+        le=1024,
+        description="Side the head is rendered at; none: the frames' side",
+    )
+    preset: Literal["demo", "paper"] = Field(
+        default="demo", description="Sizes and number of steps"
+    )
     network_settings: dict[str, Any] = Field(
         default_factory=dict, description="TrainConfig fields that differ from the preset"
     )

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.config import PreprocessConfig
@@ -95,7 +95,8 @@ def expected_frames(source: ClipSource) -> int:
     name="preprocess",
     flow_run_name="preprocess {config.data}",
     persist_result=False,
-    task_runner=ThreadPoolTaskRunner(max_workers=BATCHES_IN_FLIGHT),
+    # Prefect types the parameter for another kind of future than its own runner returns.
+    task_runner=cast(Any, ThreadPoolTaskRunner(max_workers=BATCHES_IN_FLIGHT)),
 )
 def preprocess(config: PreprocessConfig) -> dict[str, Any]:
     """Bring a dataset of the store up to date with a folder of videos.

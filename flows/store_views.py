@@ -23,7 +23,7 @@ def info_text(location: str, ref: str = "main") -> str:
             lines.append("  " + ", ".join(f"{name} {count}" for name, count in emotions.items()))
         refused = [json.loads(text) for text in clips.rejected]
         for feature, schema in snapshot.features(dataset).items():
-            valid = int((cells[feature] != "").sum())
+            valid = sum(cell != "" for cell in cells[feature])
             rejected = sum(feature in reasons for reasons in refused)
             form = f"{schema.dtype} {list(schema.shape)}"
             lines.append(

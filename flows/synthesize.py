@@ -63,7 +63,7 @@ def driving_track(
     best: tuple[tuple[bool, int], str, slice] | None = None
     for clip_id in head_clips(snapshot, dataset, identity, names):
         cameras = snapshot.read(dataset, names.camera, clip_id)
-        run = longest_run(np.isfinite(cameras).all(axis=(1, 2)))
+        run = longest_run(np.asarray(np.isfinite(cameras).all(axis=(1, 2))))
         rank = (table.emotion[clip_id] in CALM, run.stop - run.start)
         if best is None or rank > best[0]:
             best = rank, clip_id, run

@@ -189,3 +189,23 @@ class TrainConfig:
         values = dict(values)
         values["ffn_widths"] = tuple(values["ffn_widths"])
         return cls(**values)
+
+
+DEMO: dict[str, Any] = {
+    "steps": 800,
+    "batch": 16,
+    "window": 32,
+    "learning_rate": 1e-3,
+    "final_learning_rate": 0.05,
+    "d": 64,
+    "d_h": 64,
+    "n": 1,
+    "ffn_widths": (128, 64),
+    "focus": 1000.0,
+    "text_dropout": 0.7,
+    "validate_every": 100,
+    "save_every": 200,
+}
+"""`TrainConfig` fields for a minute or two of speech on two cores, a few seconds to a minute of
+training. A small network that looks at few frames: with four sentences the paper's sizes learn the
+sentences by heart (docs/decisions, and `python -m benchmarks.audio_expression`)."""

@@ -18,7 +18,7 @@ SILENCE = 1e-4
 
 
 def read_sound(path: Path) -> Float32[np.ndarray, " samples"]:
-    """16 kHz mono of any file ffmpeg reads, with silence up to the end of its last frame: 640 V samples.
+    """16 kHz mono of any file ffmpeg reads, silence up to the end of its last frame: 640 V samples.
 
     Raises:
         MediaError: not there, not media, no sound in it, or digital silence.
@@ -37,8 +37,8 @@ def read_sound(path: Path) -> Float32[np.ndarray, " samples"]:
     peak = float(np.abs(samples).max(initial=0.0))
     if peak < SILENCE:
         raise MediaError(
-            f"{path.name}: {len(samples) / clock.SAMPLE_RATE:.2f} s of digital silence (peak {peak:.1e} of 1); "
-            "give a file with speech"
+            f"{path.name}: {len(samples) / clock.SAMPLE_RATE:.2f} s of digital silence "
+            f"(peak {peak:.1e} of 1); give a file with speech"
         )
     frames = math.ceil(len(samples) / clock.SAMPLES_PER_FRAME)
     return np.pad(samples, (0, clock.samples_of(frames) - len(samples)))

@@ -26,7 +26,7 @@ class FieldConfig:
     """Shape of the field."""
 
     grid: HashGridConfig = field(
-        default_factory=lambda: HashGridConfig(8, 4, 16, base_resolution=16, growth=1.45)
+        default_factory=lambda: HashGridConfig(8, 4, 15, base_resolution=16, growth=1.45)
     )
     """The hash grid of canonical positions."""
     coefficients: int = 10

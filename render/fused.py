@@ -88,7 +88,6 @@ class FusedField:
         self.train(batch, full, 0.5, 4, 0.1)
         self.gradients()[:] = 0
         self.render(origins, directions, sh, k, full, 0.5)
-        self.density(origins, k)
         scratch = np.zeros(4, np.float32)
         adam(
             0,

@@ -42,9 +42,9 @@ class HeadConfig:
     """Optimiser steps."""
     seconds: float | None = None
     """Time budget; if set, it ends training instead of `steps`, and drives the learning rate."""
-    rays: int = 1024
+    rays: int = 512
     """Rays a step."""
-    march_steps: int = 64
+    march_steps: int = 48
     """Samples along one side of the box."""
     coarse_march_steps: int = 32
     """The same while the field is still fog."""

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
+
 # One compute thread a process: two collapse when a second worker runs beside (docs/decisions).
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from render.kernels.jit import kernel
 
+_BLOCK = 2048
+"""Values handled at a time: they stay in the first-level cache between the two loops."""
+
 
 @kernel
 @no_type_check
@@ -37,23 +40,29 @@ def adam(
     threads = grads.shape[0]
     r = np.float32(rate / correction1)
     root = np.float32(1.0 / np.sqrt(correction2))
-    b1, b2 = np.float32(beta1), np.float32(beta2)
     c1, c2 = np.float32(1.0 - beta1), np.float32(1.0 - beta2)
     eps = np.float32(epsilon)
-    keep = np.float32(1.0 - rate * decay)
+    shrink = np.float32(rate * decay)
     e1 = np.float32(1.0 - ema_decay)
-    for i in range(lo, hi):
-        g = np.float32(0.0)
-        for t in range(threads):
-            if grads[t, i] != 0.0:
-                g += grads[t, i]
-                grads[t, i] = 0.0
-        if not sparse or g != 0.0:
-            m = b1 * first[i] + c1 * g
-            v = b2 * second[i] + c2 * g * g
+    sum_of = grads[0]
+    for begin in range(lo, hi, _BLOCK):
+        end = min(begin + _BLOCK, hi)
+        for t in range(1, threads):
+            other = grads[t]
+            for i in range(begin, end):
+                sum_of[i] += other[i]
+                other[i] = 0.0
+        for i in range(begin, end):
+            g = sum_of[i]
+            sum_of[i] = 0.0
+            # Whether to move, as a factor: a branch would keep the loop from being vectorised.
+            on = np.float32(g != 0.0) if sparse else np.float32(1.0)
+            m = first[i] + on * c1 * (g - first[i])
+            v = second[i] + on * c2 * (g * g - second[i])
             first[i] = m
             second[i] = v
-            theta[i] = theta[i] * keep - r * m / (np.sqrt(v) * root + eps)
+            w = theta[i]
+            theta[i] = w - on * (shrink * w + r * m / (np.sqrt(v) * root + eps))
     if e1 > 0.0:
         for i in range(lo, hi):
             ema[i] += e1 * (theta[i] - ema[i])

@@ -40,7 +40,9 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     # Read once, when the dispatcher makes its cache; other libraries' caches stay where they are.
     settings.CACHE_DIR = str(_CACHE)
     try:
-        compile_it = numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True)
+        compile_it = numba.njit(
+            nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True, no_cfunc_wrapper=True
+        )
         return compile_it(function)
     finally:
         settings.CACHE_DIR = before

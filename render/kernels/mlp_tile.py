@@ -69,11 +69,12 @@ def linear_weight_grad(dy: np.ndarray, x: np.ndarray, dw: np.ndarray, n: int) ->
 @kernel
 @no_type_check
 def relu(x: np.ndarray, n: int) -> None:
-    """In place."""
+    """In place; a NaN stays one. (A product, because LLVM does not vectorise the choice here.)"""
     for o in range(x.shape[0]):
         row = x[o]
         for p in range(n):
-            row[p] = np.float32(0.0) if row[p] < 0.0 else row[p]
+            v = row[p]
+            row[p] = v * np.float32(v > np.float32(0.0))
 
 
 @kernel

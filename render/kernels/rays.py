@@ -84,7 +84,8 @@ def train_rays(
     out = np.empty(4, np.float32)
     r = lo
     while r < hi:
-        n = 0
+        # A typed zero: numba would compile everything below once more for the literal 0.
+        n = np.int64(0)
         begin = r
         rays = 0
         while r < hi and rays < capacity:
@@ -100,7 +101,7 @@ def train_rays(
             if room < max_samples and count == room and n > 0:
                 break
             first_ray[rays] = n
-            _place(tile, origins[r], directions[r], r, n, n + count)
+            _place(tile, origins[r], directions[r], np.int64(r), n, n + count)
             n += count
             rays += 1
             r += 1
@@ -199,16 +200,16 @@ def render_rays(
                 n_live += 1
                 stats[3] += 1.0
         while n_live > 0:
-            n = 0
+            n = np.int64(0)
             share = capacity // n_live
             share = min(share, 4 * wave)
             for q in range(n_live):
-                r = live[q]
+                r = np.int64(live[q])
                 first[q] = n
                 count, at[q] = march(
                     origins[r], directions[r], at[q], far[q], step, occupied, tile.ts, n, share
                 )
-                _place(tile, origins[r], directions[r], r, n, n + count)
+                _place(tile, origins[r], directions[r], np.int64(r), n, n + count)
                 n += count
             first[n_live] = n
             stats[2] += n
@@ -257,6 +258,6 @@ def density_at(
             for a in range(3):
                 tile.x[a, p] = points[block + p, a]
             tile.ray[p] = block + p
-        density(field, tile, alpha, 1.0, n)
+        density(field, tile, alpha, np.float32(1.0), n)
         for p in range(n):
             out[block + p] = tile.optical[p]

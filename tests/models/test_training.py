@@ -132,12 +132,14 @@ def test_it_learns_and_beats_the_mean(data: TrainingData, trained: Checkpoint) -
 
 def test_baselines_are_what_they_say(data: TrainingData) -> None:
     clip = data.part("held_out_sentence")[0]
-    mean = fit_mean(data)
+    mean = fit_mean(data, tag=True)
     rows = [data.whitened(c) for c in data.part("train") if c.emotion == clip.emotion]
     expected = np.concatenate(rows).mean(axis=0)
     assert mean.predict(data, clip)[5] == pytest.approx(expected, abs=1e-5)
-    ridge = fit_ridge(data, context=0, penalty=1.0).predict(data, clip)
-    assert correlations(ridge, data.whitened(clip))[0] > 0.8
+    assert fit_mean(data).predict(data, clip)[0] == pytest.approx(fit_mean(data).overall)
+    for tag in (False, True):
+        ridge = fit_ridge(data, penalty=1.0, tag=tag).predict(data, clip)
+        assert correlations(ridge, data.whitened(clip))[0] > 0.8
 
 
 def straight_and_resumed(data: TrainingData, folder: Path, **changes: Any) -> tuple[dict, dict]:
