@@ -122,7 +122,9 @@ class MiniLMEncoder:
 
     def identity(self) -> dict[str, Any]:
         """Settings, the embedding's weights, and the recogniser's, who finds unknown words."""
-        return identity_of(self.name, self.version, self.config, weights() | recogniser.weights())
+        files = weights() | recogniser.weights()
+        made = identity_of(self.name, self.version, self.config, files)
+        return made | {"recogniser": recogniser.settings()}
 
     def encode(self, inputs: ClipInputs) -> dict[str, np.ndarray]:
         """`text/minilm` int32 [V] (-1: nobody speaks) and its token table float32 [tokens, 384].
