@@ -2,22 +2,11 @@
 
 from typing import Any, Literal
 
+from models.config import DEMO
+
 Preset = Literal["demo", "paper"]
 
-NETWORK: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "demo": {
-        "steps": 1200,
-        "batch": 8,
-        "window": 32,
-        "d": 256,
-        "d_h": 256,
-        "context": 3,
-        "final_learning_rate": 0.05,
-        "validate_every": 200,
-        "save_every": 400,
-    },
-}
+NETWORK: dict[str, dict[str, Any]] = {"paper": {}, "demo": DEMO}
 """TrainConfig fields that differ from the paper's."""
 
 HEAD: dict[str, dict[str, Any]] = {
