@@ -15,6 +15,13 @@ import numba.core.config
 # Sums may be reordered and vectorised, but a NaN stays a NaN: a diverged run must be seen as one,
 # and must never become a table index.
 _FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": _FASTMATH,
+    "error_model": "numpy",
+    "cache": True,
+    "no_cfunc_wrapper": True,
+}
 _HERE = Path(__file__).resolve().parent
 
 
@@ -40,9 +47,6 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     # Read once, when the dispatcher makes its cache; other libraries' caches stay where they are.
     settings.CACHE_DIR = str(_CACHE)
     try:
-        compile_it = numba.njit(
-            nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True, no_cfunc_wrapper=True
-        )
-        return compile_it(function)
+        return numba.njit(**_OPTIONS)(function)
     finally:
         settings.CACHE_DIR = before
