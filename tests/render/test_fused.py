@@ -8,6 +8,7 @@ from render.field import Field, FieldConfig
 from render.fused import FusedField, RayBatch
 from render.hash_grid import HashGridConfig
 from render.sh import spherical_harmonics
+from render.torch_rays import ray_loss
 from render.volume import render_packed, render_weights
 
 STEP = 1 / 32
@@ -171,3 +172,16 @@ def test_fused_parameters_are_the_fields_parameters() -> None:
     fused = FusedField(field)
     fused.theta[:] = 0.25
     assert all(bool((p == 0.25).all()) for p in field.parameters())
+
+
+def test_the_pytorch_step_has_the_same_loss() -> None:
+    rng = np.random.default_rng(5)
+    occupied = rng.uniform(size=(16, 16, 16)) < 0.5
+    batch = batch_of(37)
+    wanted, samples = reference_loss(small().double(), batch, occupied, 0.3, 0.7)
+    field = small()
+    loss, n = ray_loss(field, batch, occupied, STEP, 128, 0.3, 0.7)
+    assert abs(n - samples) <= 2
+    assert loss.item() == pytest.approx(wanted.item(), rel=2e-3)
+    loss.backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in field.parameters())
