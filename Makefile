@@ -15,7 +15,8 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || ($(PYTHON) -m pip install --quiet virtualenv && $(PYTHON) -m virtualenv $(VENV))
 	@$(PIP) -r requirements.lock
 	@$(PIP) --no-build-isolation --editable .
-	@echo $$(( $$(date +%s) - $$(cat .setup-started) )) > $@; rm -f .setup-started
+	@echo $$(( $$(date +%s) - $$(cat .setup-started) )) > $(VENV)/setup-seconds; rm -f .setup-started
+	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready requirements-dev.lock
 	@$(PIP) -r requirements-dev.lock
@@ -26,7 +27,8 @@ setup: $(VENV)/ready
 # make demo                 the sample clips emohead makes itself
 # make demo DATA=folder     your own videos
 demo: $(VENV)/ready
-	@EMOHEAD_SETUP_SECONDS=$$(cat $(VENV)/ready) $(VENV)/bin/emohead demo --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)
+	@seconds=$$(cat $(VENV)/setup-seconds 2>/dev/null || true); rm -f $(VENV)/setup-seconds; \
+	EMOHEAD_SETUP_SECONDS=$$seconds $(VENV)/bin/emohead demo --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: $(VENV)/ready-dev
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile -q

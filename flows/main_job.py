@@ -2,7 +2,9 @@
 beside the video."""
 
 import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -32,14 +34,14 @@ DATASET = "clips"
 
 
 @flow(name="main-job", flow_run_name="main-job {config.out}", persist_result=False)
-def main_job(config: MainJobConfig) -> dict[str, Any]:
+def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any]:
     """The whole way. Each stage is a flow of its own, and leaves alone what is there already.
 
     Returns:
         Paths of video and report, and the summary of every stage.
     """
     names = FeatureNames()
-    videos = config.data or render_samples(config)
+    videos = config.data or videos or render_samples(config)
     cells = preprocess(
         PreprocessConfig(
             data=videos,
@@ -52,6 +54,7 @@ def main_job(config: MainJobConfig) -> dict[str, Any]:
             workers=config.workers,
         )
     )
+    say(cells["text"])
     planes = fit_hyperplanes(HyperplaneFlowConfig(store=config.store, dataset=DATASET))
     network_folder = config.out / "network"
     network = train_audio_expression(
@@ -126,13 +129,17 @@ def run_main_job(config: MainJobConfig) -> dict[str, Any]:
     began = time.monotonic()
     config.out.mkdir(parents=True, exist_ok=True)
     server = EarlyServer()
-    if config.data is None:
-        render_samples(config)
+    samples = render_samples(config) if config.data is None else None
     with step("start Prefect server"):
         server.ready()
-    result = main_job(config)
+    result = main_job(config, samples)
     print_times(time.monotonic() - began)
     return result
+
+
+def say(text: str) -> None:
+    """What preprocessing found and did, where the progress lines are."""
+    sys.stderr.write(text.replace("\n", "\n  ").rstrip().join(("  ", "\n")))
 
 
 def print_times(seconds: float) -> None:
