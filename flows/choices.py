@@ -16,7 +16,7 @@ from flows.reading import clips_with
 from flows.train_audio_expression import splits_of
 from flows.train_head import head_clips, head_features
 from pipeline import clock
-from pipeline.samples import heldout_speech
+from pipeline.samples import heldout_reading
 from pipeline.sound import read_sound
 from store import Snapshot
 
@@ -32,6 +32,8 @@ class Speech:
     path: Path
     seconds: float
     what: str
+    words: tuple[tuple[str, float, float], ...] = ()
+    """(word, start, end) in seconds, where they are known."""
 
 
 def choose_identity(
@@ -66,9 +68,10 @@ def choose_speech(
         samples = read_sound(config.audio)
         return Speech(config.audio, len(samples) / clock.SAMPLE_RATE, f"your {config.audio.name}")
     if config.data is None:
-        path = heldout_speech(identity)
-        samples = read_sound(path)
-        return Speech(path, len(samples) / clock.SAMPLE_RATE, "a sentence that no clip speaks")
+        reading = heldout_reading(identity)
+        seconds = len(read_sound(reading.path)) / clock.SAMPLE_RATE
+        words = tuple((str(w["word"]), float(w["start"]), float(w["end"])) for w in reading.words)
+        return Speech(reading.path, seconds, "a sentence that no clip speaks", words)
     heard = clips_with(snapshot, dataset, ("audio/waveform",))
     if not heard:
         raise NothingToDo("no clip has sound; say with --audio what the head shall speak")

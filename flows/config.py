@@ -94,6 +94,9 @@ class SynthesizeConfig(FlowConfig):
         default=None,
         description="Timeline, e.g. 'happy@0-2, sad@3-5:0.8'; none: as the voice has it",
     )
+    words: tuple[tuple[str, float, float], ...] = Field(
+        default=(), description="(word, start, end) in seconds where known; none: recognised"
+    )
     render_size: int | None = Field(
         default=None,
         ge=32,

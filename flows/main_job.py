@@ -90,6 +90,7 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
             network=network_folder,
             audio=speech.path,
             emotion=timeline,
+            words=speech.words,
             out=config.out / "video.mp4",
             render_size=config.render_size,
             profile=config.profile,

@@ -19,7 +19,7 @@ from models import Speech, SpeechFeatures, load, read_steps, speak
 from pipeline.features import TOKENS
 from pipeline.profiles import Profile, load_profile
 from pipeline.sound import read_sound, speech_inputs
-from pipeline.transcript import Transcript
+from pipeline.transcript import Transcript, Word
 from render.head_data import HeadData
 from store import Cache, Snapshot
 
@@ -113,7 +113,10 @@ def expression_of(
 ) -> tuple[Speech, SpeechFeatures, dict[str, Any]]:
     """Sound to steered expression coefficients."""
     with step("hear, predict expression"):
-        features, facts = heard(profile, config.audio, config.names)
+        words = tuple(Word(*word) for word in config.words)
+        text = " ".join(word.text for word in words)
+        known = Transcript(text, words, source="sidecar") if words else None
+        features, facts = heard(profile, config.audio, config.names, known)
         speech = speak(load(config.network), features, config.emotion, config.identity)
     return speech, features, facts
 

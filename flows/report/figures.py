@@ -146,12 +146,12 @@ def timeline(
         for word, start, end in words:
             rows[-1].text(
                 (start + end) / 2,
-                low - 0.02 * (high - low),
+                low - 0.22 * (high - low),
                 word,
                 ha="center",
                 va="top",
                 fontsize=7,
                 color="#6f6a63",
             )
-        rows[-1].set_xlabel("seconds", labelpad=14)
+        rows[-1].set_xlabel("seconds", labelpad=18)
         return _png(canvas, caption)
