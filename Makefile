@@ -1,7 +1,7 @@
 # Two commands: `make demo` runs the main job, `make test` passes the tests. Each does its own set-up.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-OUT ?= demo-output
+OUT ?= $(if $(DATA),demo-output-own,demo-output)
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --no-deps --no-compile --disable-pip-version-check
 
@@ -50,4 +50,4 @@ lock: $(VENV)/ready-dev
 	$(PY) .ci/lock.py
 
 clean:
-	rm -rf $(OUT) build *.egg-info
+	rm -rf demo-output demo-output-own build *.egg-info

@@ -27,7 +27,7 @@ app.add_typer(store_app, name="store")
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job writes.")]
 Workers = Annotated[
-    int, typer.Option("--workers", min=1, help="Worker processes; one thread each.")
+    int, typer.Option("--workers", min=1, max=256, help="Worker processes; one thread each.")
 ]
 Size = Annotated[
     int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")

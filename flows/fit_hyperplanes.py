@@ -15,7 +15,7 @@ from flows.errors import NothingToDo
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from pipeline.hyperplane_record import from_record, to_record
-from pipeline.hyperplanes import HyperplaneSet, fit_scopes
+from pipeline.hyperplanes import POOLED, HyperplaneSet, fit_scopes
 from store import Cache, Snapshot
 
 MAR = "face/mar"
@@ -65,19 +65,19 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
             )
         key = cells_key(snapshot, config.dataset, clip_ids, (config.expression, MAR))
         stored = stored_planes(snapshot, config.dataset, config.expression)
-        if stored and all(attrs.get("cells") == key for _, attrs in stored.values()):
-            sets = {scope: from_record(arrays, attrs) for scope, (arrays, attrs) in stored.items()}
-            return _summary(sets, {}, snapshot.id, reused=True)
+        if POOLED in stored and stored[POOLED][1].get("cells") == key:
+            sets = read_planes(snapshot, config.dataset, config.expression)
+            refused = stored[POOLED][1].get("refused", {})
+            return _summary(sets, refused, snapshot.id, reused=True)
         names = expression_names(config.expression)
         sets, refused = fit(snapshot, config.dataset, config.expression, clip_ids, names)
         metadata = {"flow": "fit-hyperplanes", "cells": key}
         message = f"hyperplanes of {len(sets)} scopes"
+        origin = {"cells": key, "refused": refused}
         with cache.write(config.dataset, {}, message, metadata) as session:
             for scope, planes in sets.items():
                 arrays, attributes = to_record(planes)
-                session.put_hyperplanes(
-                    config.expression, scope, arrays, {**attributes, "cells": key}
-                )
+                session.put_hyperplanes(config.expression, scope, arrays, attributes | origin)
         summary = _summary(sets, refused, session.snapshot_id or snapshot.id, reused=False)
     create_table_artifact(key="hyperplanes", table=summary["planes"])
     return summary
@@ -103,14 +103,24 @@ def read_planes(snapshot: Snapshot, dataset: str, expression: str) -> dict[str, 
         NothingToDo: none were fitted.
     """
     stored = stored_planes(snapshot, dataset, expression)
-    if not stored:
+    if POOLED not in stored:
         raise NothingToDo(
             f"snapshot {snapshot.id} holds no hyperplanes on {expression}; "
             "run the fit-hyperplanes flow first"
         )
+    # Scopes of an earlier fit (people who have left the dataset) carry other cells.
+    newest = stored[POOLED][1].get("cells")
     return {
-        scope: from_record(arrays, attributes) for scope, (arrays, attributes) in stored.items()
+        scope: from_record(arrays, attributes)
+        for scope, (arrays, attributes) in stored.items()
+        if attributes.get("cells") == newest
     }
+
+
+def planes_key(snapshot: Snapshot, dataset: str, expression: str) -> str:
+    """Says which fit the planes come from: networks and heads live in its units."""
+    record = snapshot.hyperplanes(dataset, expression, POOLED)
+    return "" if record is None else str(record["attrs"].get("cells", ""))
 
 
 def expression_names(expression: str) -> tuple[str, ...]:

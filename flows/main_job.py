@@ -18,9 +18,11 @@ from flows.config import (
     PreprocessConfig,
     SynthesizeConfig,
 )
+from flows.errors import FlowError
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import fit_hyperplanes
 from flows.preprocess import preprocess
+from flows.presets import configured, head_settings, network_settings
 from flows.progress import finished_steps, forget_steps, step
 from flows.report.build import build_report
 from flows.sample_clips import render_samples
@@ -28,6 +30,8 @@ from flows.server import EarlyServer
 from flows.synthesize import synthesize
 from flows.train_audio_expression import train_audio_expression
 from flows.train_head import train_head
+from models.config import TrainConfig
+from render.trainer import HeadConfig
 from store import Cache
 
 DATASET = "clips"
@@ -52,6 +56,7 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
             overrides=config.overrides,
             size=config.size,
             workers=config.workers,
+            prune=True,  # the job is about this folder: what left it leaves the job
         )
     )
     say(cells["text"])
@@ -128,7 +133,11 @@ def run_main_job(config: MainJobConfig) -> dict[str, Any]:
     """
     forget_steps()
     began = time.monotonic()
-    config.out.mkdir(parents=True, exist_ok=True)
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FlowError(f"{config.out} cannot be the job's folder: {error.strerror}") from error
+    check_settings(config)
     server = EarlyServer()
     samples = render_samples(config) if config.data is None else None
     with step("start Prefect server"):
@@ -141,6 +150,16 @@ def run_main_job(config: MainJobConfig) -> dict[str, Any]:
 def say(text: str) -> None:
     """What preprocessing found and did, where the progress lines are."""
     sys.stderr.write(text.replace("\n", "\n  ").rstrip().join(("  ", "\n")))
+
+
+def check_settings(config: MainJobConfig) -> None:
+    """Find a mistyped setting before minutes of work, not after.
+
+    Raises:
+        FlowError: a setting that does not exist; the choices are named.
+    """
+    configured(TrainConfig, network_settings(config.preset), config.network_settings, "network")
+    configured(HeadConfig, head_settings(config.preset), config.head_settings, "head")
 
 
 def print_times(seconds: float) -> None:

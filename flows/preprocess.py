@@ -7,7 +7,7 @@ last snapshot and the next run plans what is missing.
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -109,12 +109,12 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
         NothingToDo: not one clip could be used, now or before.
     """
     began = time.monotonic()
+    cache = Cache.open(config.store, create=True)
     with step("scan and plan"):
         scanned, plan, profile = scan_and_plan(config)
     text = plan_text(scanned, plan)
     create_markdown_artifact(key="plan", markdown=f"```\n{text}\n```", description="What and why")
     records: list[ClipRecord] = []
-    cache = Cache.open(config.store, create=True)
     snapshot = cache.snapshot().id
     if plan.cells or (config.prune and plan.removed):
         records, snapshot = compute_plan(config, cache, scanned, plan, profile)
@@ -122,10 +122,7 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
     if summary["rejections"]:
         create_table_artifact(key="rejections", table=summary["rejections"])
     after = cache.snapshot(snapshot)
-    usable = after.has_dataset(config.dataset) and (after.cells(config.dataset) != "").any(
-        axis=None
-    )
-    if not usable:
+    if not has_valid_cell(after, config.dataset, [source.clip_id for source in scanned.clips]):
         raise NothingToDo(
             f"none of the {len(scanned.clips)} clips in {config.data} could be used:\n"
             + "\n".join(f"  {r['clip']}: {r['reason']}" for r in summary["rejections"])
@@ -192,6 +189,15 @@ def reshaped(
         return []
     stored = before.features(dataset)
     return [n for n, schema in schemas.items() if n in stored and not stored[n].same_form(schema)]
+
+
+def has_valid_cell(snapshot: Snapshot, dataset: str, clip_ids: Sequence[str]) -> bool:
+    """Whether anything of these clips can be used."""
+    if not snapshot.has_dataset(dataset):
+        return False
+    cells = snapshot.cells(dataset)
+    known = [clip_id for clip_id in clip_ids if clip_id in cells.index]
+    return any(value != "" for row in cells.loc[known].to_numpy() for value in row)
 
 
 def batch_size(config: PreprocessConfig, clips: int) -> int:

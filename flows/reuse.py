@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from flows.errors import FlowError
+
 _STARTED = "started-from.json"
 _FINISHED = "made-from.json"
 
@@ -25,7 +27,7 @@ def start(folder: Path, key: dict[str, Any]) -> None:
     """Make the folder ready: a run of the same key goes on, what another key left is removed."""
     if folder.is_dir() and not _equal(folder / _STARTED, key):
         if not ((folder / _STARTED).is_file() or (folder / _FINISHED).is_file()):
-            raise FileExistsError(
+            raise FlowError(
                 f"{folder} is there and was not written by emohead; give an empty or another folder"
             )
         shutil.rmtree(folder)

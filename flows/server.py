@@ -9,6 +9,8 @@ while other work runs.
 import os
 from threading import Thread
 
+from flows.errors import FlowError
+
 STARTUP_SECONDS = 120
 """How long a temporary server may take.
 
@@ -16,7 +18,8 @@ Prefect's own limit of 20 s is too short on a busy laptop.
 """
 
 DEFAULTS = {
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    # The command prints one clean line for an expected error; Prefect would log its traceback.
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(STARTUP_SECONDS),
     "DO_NOT_TRACK": "1",
@@ -57,11 +60,11 @@ class EarlyServer:
         """Wait until flows may begin.
 
         Raises:
-            RuntimeError: the server did not start; the cure is to start one by hand.
+            FlowError: the server did not start; the cure is to start one by hand.
         """
         self._thread.join()
         if self._failure is not None:
-            raise RuntimeError(
+            raise FlowError(
                 f"no temporary Prefect server within {STARTUP_SECONDS} s; run "
                 "`prefect server start` in another terminal and set PREFECT_API_URL=http://127.0.0.1:4200/api"
             ) from self._failure

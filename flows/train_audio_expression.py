@@ -17,8 +17,8 @@ from flows import reuse
 from flows.config import AudioExpressionFlowConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
-from flows.fit_hyperplanes import read_planes
-from flows.presets import network_settings
+from flows.fit_hyperplanes import planes_key, read_planes
+from flows.presets import configured, network_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from models import (
@@ -140,8 +140,12 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
     """
     snapshot = Cache.open(config.store).snapshot(config.ref)
     data = training_data(snapshot, config.dataset, config.names)
-    settings = TrainConfig(**{**network_settings(config.preset), **config.settings})
-    key = {"cells": data.provenance["cells"], "settings": settings.to_dict()}
+    settings = configured(TrainConfig, network_settings(config.preset), config.settings, "network")
+    key = {
+        "cells": data.provenance["cells"],
+        "planes": planes_key(snapshot, config.dataset, config.names.expression),
+        "settings": settings.to_dict(),
+    }
     reused = reuse.is_finished(config.out, key)
     if not reused:
         reuse.start(config.out, key)

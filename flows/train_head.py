@@ -1,6 +1,7 @@
 """Flow `train-head`: cached frames, cameras and coefficients of one identity to a radiance field
 of its head."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from flows import reuse
 from flows.config import HeadFlowConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
-from flows.fit_hyperplanes import read_planes
-from flows.presets import head_settings
+from flows.fit_hyperplanes import planes_key, read_planes
+from flows.presets import configured, head_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from flows.train_audio_expression import splits_of
@@ -67,7 +68,13 @@ def head_data(
     clips to training, the last ones are held out.
     """
     identity = snapshot.clips(dataset).identity[clip_ids[0]]
-    whitening = read_planes(snapshot, dataset, names.expression)[identity].whitening
+    planes = read_planes(snapshot, dataset, names.expression)
+    if identity not in planes:
+        raise NothingToDo(
+            f"identity {identity!r} has no whitening statistics: its coefficients never move or "
+            "no face was found; add clips in which it speaks"
+        )
+    whitening = planes[identity].whitening
     lengths = [snapshot.frames(dataset, clip_id) for clip_id in clip_ids]
     stride = max(1, -(-sum(lengths) // MAX_FRAMES)) if thin else 1
 
@@ -129,17 +136,18 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
     """
     snapshot = Cache.open(config.store).snapshot(config.ref)
     clip_ids = head_clips(snapshot, config.dataset, config.identity, config.names)
-    settings = {**head_settings(config.preset), **config.settings}
+    settings = configured(HeadConfig, head_settings(config.preset), config.settings, "head")
     key = {
         "cells": cells_key(snapshot, config.dataset, clip_ids, head_features(config.names)),
-        "settings": settings,
+        "planes": planes_key(snapshot, config.dataset, config.names.expression),
+        "settings": asdict(settings),
     }
     reused = reuse.is_finished(config.out, key)
     if not reused:
         reuse.start(config.out, key)
         data = head_data(snapshot, config.dataset, clip_ids, config.names)
         provenance = {"snapshot": snapshot.id, "identity": config.identity, **key}
-        train(data, HeadConfig(**settings), config.out, provenance)
+        train(data, settings, config.out, provenance)
         reuse.finish(config.out, key)
     return {
         "identity": config.identity,

@@ -112,7 +112,9 @@ def load(folder: Path, which: str = "best") -> Checkpoint:
 
 def data_digest(data: TrainingData) -> str:
     """Hash that tells two sets of training data apart: clips, planes, origin, sampled frames."""
-    digest = hashlib.sha256(json.dumps(dict(data.provenance), sort_keys=True).encode())
+    # A later snapshot with the same cells is the same data: a killed run goes on from it.
+    origin = {name: value for name, value in data.provenance.items() if name != "snapshot"}
+    digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode())
     f = data.features
     for clip in data.clips:
         digest.update(repr(clip).encode())
