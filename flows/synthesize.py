@@ -131,7 +131,7 @@ def render_video(
 ) -> None:
     """Head over torso over background, frame by frame, into the file."""
     from render.backdrop import TorsoLayers, background_plate
-    from render.compose import compose
+    from render.compositing import compose
     from render.head import load_head
     from render.video import VideoWriter
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from render.backdrop import TorsoLayers, background_plate
-    from render.compose import compose
+    from render.compositing import compose
     from render.field import Field, FieldConfig
     from render.hash_grid import HashGrid, HashGridConfig
     from render.head import Head, load_head
@@ -34,7 +34,7 @@ _PLACES = {
     "TorsoLayers": "render.backdrop",
     "VideoWriter": "render.video",
     "background_plate": "render.backdrop",
-    "compose": "render.compose",
+    "compose": "render.compositing",
     "hold_out": "render.head_data",
     "load_head": "render.head",
     "score_head": "render.metrics",

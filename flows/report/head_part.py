@@ -12,7 +12,7 @@ from flows.features import FeatureNames
 from flows.report.figures import curves, grid_of, picture
 from flows.report.page import Section, Table
 from flows.train_head import head_data
-from render.compose import compose
+from render.compositing import compose
 from render.errors import HeadDataError
 from render.head import Head, load_head
 from render.head_data import HeadData

@@ -1,5 +1,6 @@
 """The folder's face: every name is there, and importing it is light."""
 
+import pkgutil
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ def test_every_name_of_the_face_can_be_had() -> None:
     assert set(render.__all__) == set(render._PLACES)
     for name in render.__all__:
         assert getattr(render, name).__name__ == name
+    # A submodule of the same name would take a name's place as soon as anyone imported it.
+    assert not set(render.__all__) & {m.name for m in pkgutil.iter_modules(render.__path__)}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = render.nothing
 

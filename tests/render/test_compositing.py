@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from render.backdrop import TorsoLayers, background_plate, fill_hole
-from render.compose import compose
+from render.compositing import compose
 from render.errors import HeadDataError, RenderError
 from render.head_data import HeadData
 from render.masks import HEAD, head_mask, members, soft
