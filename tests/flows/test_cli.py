@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from flows.cli import nested
+from flows.commands.options import nested
 
 ROOT = Path(__file__).resolve().parents[2]
 

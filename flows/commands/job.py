@@ -1,0 +1,103 @@
+"""Commands of the whole job: demo, run, samples."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.commands.options import (
+    Audio,
+    Emotion,
+    Identity,
+    Out,
+    Override,
+    Setting,
+    Size,
+    Workers,
+    nested,
+)
+
+app = typer.Typer()
+
+
+def _main_job(config: dict[str, Any], train: list[str] | None) -> None:
+    settings = nested(train)
+    unknown = sorted(set(settings) - {"network", "head"})
+    if unknown:
+        raise typer.BadParameter(f"--train {unknown[0]}...: choose network.NAME or head.NAME")
+    from flows.config import MainJobConfig
+    from flows.main_job import run_main_job
+
+    summary = run_main_job(
+        MainJobConfig(
+            **config,
+            network_settings=settings.get("network", {}),
+            head_settings=settings.get("head", {}),
+        )
+    )
+    typer.echo(f"video:  {summary['video']}\nreport: {summary['report']}")
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo-output"),
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Your videos; without it, sample clips.")
+    ] = None,
+    identity: Identity = None,
+    audio: Audio = None,
+    emotion: Emotion = None,
+    workers: Workers = 2,
+    size: Size = 256,
+    override: Override = None,
+    train: Setting = None,
+) -> None:
+    """The main job on emohead's own sample clips: videos in, a talking head whose emotion changes
+    out.
+
+    Example: emohead demo --out demo-output
+    """
+    config = {"out": out, "data": data, "identity": identity, "audio": audio, "emotion": emotion}
+    _main_job(config | {"workers": workers, "size": size, "overrides": nested(override)}, train)
+
+
+@app.command()
+def run(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of videos, searched with its sub-folders.")
+    ],
+    out: Out = Path("emohead-output"),
+    corpus: Annotated[
+        str, typer.Option(help="Naming scheme: auto, plain, mead, ravdess, ...")
+    ] = "auto",
+    identity: Identity = None,
+    audio: Audio = None,
+    emotion: Emotion = None,
+    workers: Workers = 2,
+    size: Size = 256,
+    override: Override = None,
+    train: Setting = None,
+) -> None:
+    """The main job on your own videos.
+
+    Example: emohead run videos --out out --identity M030 --emotion "neutral@0-2, happy@3-6"
+    """
+    config = {"out": out, "data": folder, "corpus": corpus, "identity": identity, "audio": audio}
+    extra = {"emotion": emotion, "workers": workers, "size": size, "overrides": nested(override)}
+    _main_job(config | extra, train)
+
+
+@app.command()
+def samples(
+    folder: Annotated[Path, typer.Argument(help="Where the clips go.")],
+    size: Size = 256,
+    workers: Workers = 2,
+) -> None:
+    """Render the sample clips with their known truth beside them.
+
+    Example: emohead samples clips
+    """
+    from flows.sample_clips import render_samples_into
+
+    paths = render_samples_into(folder, size=size, workers=workers)
+    typer.echo(f"{len(paths)} clips in {folder}")

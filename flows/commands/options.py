@@ -1,0 +1,57 @@
+"""Options that several commands share, and how their values are read."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXIT_NOTHING_DONE = 3
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job writes.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=256, help="Worker processes; one thread each.")
+]
+Size = Annotated[
+    int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")
+]
+Identity = Annotated[str | None, typer.Option("--identity", help="Whose head speaks.")]
+Audio = Annotated[Path | None, typer.Option("--audio", help="Speech; any file ffmpeg reads.")]
+Emotion = Annotated[
+    str | None, typer.Option("--emotion", help='Timeline, e.g. "happy@0-2, sad@3-5:0.8".')
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Encoder setting, e.g. logmel.mels=64; may be given again."),
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train",
+        help="Training setting, e.g. network.steps=500 or head.seconds=60; may be given again.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def nested(pairs: list[str] | None) -> dict[str, dict[str, Any]]:
+    """``["logmel.mels=64"]`` → ``{"logmel": {"mels": 64}}``.
+
+    Raises:
+        typer.BadParameter: a pair that is not GROUP.NAME=VALUE.
+    """
+    result: dict[str, dict[str, Any]] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        group, dot, name = key.partition(".")
+        if not (equals and dot and group and name):
+            raise typer.BadParameter(f"{pair!r} is not GROUP.NAME=VALUE, e.g. logmel.mels=64")
+        result.setdefault(group, {})[name] = _value(value)
+    return result
