@@ -18,6 +18,7 @@ from store.errors import (
 from store.fingerprints import fingerprint
 from store.fork import Batch, ClipWrite, Fork, Slot, write_clip
 from store.image_codec import ImageCodec
+from store.migration import Migration, migrate
 from store.packs import Pack, pack
 from store.planning import EncoderKey, Plan, PlannedCell, SourceKey, plan
 from store.read import Snapshot
@@ -44,6 +45,7 @@ __all__ = [
     "ImageCodec",
     "LocationError",
     "LogEntry",
+    "Migration",
     "Pack",
     "PackError",
     "Plan",
@@ -61,6 +63,7 @@ __all__ = [
     "WriteError",
     "WriteSession",
     "fingerprint",
+    "migrate",
     "pack",
     "plan",
     "write_clip",

@@ -13,7 +13,6 @@ from store.extents import Extent, blocks_of
 from store.image_codec import ImageCodec
 from store.schema import (
     BLOCK_FRAMES,
-    SCHEMA_VERSION,
     FeatureSchema,
     check_features,
     check_name,
@@ -24,27 +23,6 @@ from store.schema import (
 INNER_CHUNK_BYTES = 64 * 1024
 """Aim for the piece that a reader decodes at once: a training window of 32 frames of a wide
 feature is one to three pieces."""
-
-
-def root_attributes() -> dict[str, Any]:
-    """Attributes that make a zarr root an emohead store."""
-    return {"emohead_store": {"schema_version": SCHEMA_VERSION}}
-
-
-def check_root(root: zarr.Group, location: str) -> None:
-    """Refuse a root that this program would misread; raises SchemaError."""
-    mark = root.attrs.get("emohead_store")
-    if not isinstance(mark, Mapping):
-        raise SchemaError(
-            f"{location} is an icechunk repository but not an emohead store: "
-            "give the folder of a store, or a new folder with create"
-        )
-    version = mark["schema_version"]
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise SchemaError(
-            f"{location} has schema version {version}, this emohead reads up to "
-            f"{SCHEMA_VERSION}: update emohead"
-        )
 
 
 def dataset_names(root: zarr.Group) -> list[str]:

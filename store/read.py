@@ -12,7 +12,6 @@ import zarr
 from store.errors import CellAbsentError, CellRejectedError, SchemaError, StoreError, WindowError
 from store.hyperplanes import plane_scopes, read_planes
 from store.layout import (
-    check_root,
     dataset_names,
     feature_array,
     open_dataset,
@@ -22,6 +21,7 @@ from store.layout import (
 from store.location import storage_of
 from store.schema import CLIP_COLUMNS, FeatureSchema
 from store.table import CellState, ClipTable, read_table
+from store.versions import check_root
 from store.windows import WindowReader, read_windows
 
 

@@ -17,12 +17,12 @@ from icechunk import (
 )
 
 from store.errors import LocationError, StoreError, UnknownError
-from store.layout import check_root, root_attributes
 from store.location import commit_lock, creation_lock, is_local, normalise, storage_of
 from store.read import Snapshot
 from store.schema import FeatureSchema
-from store.session import WriteSession, package_version
+from store.session import WriteSession
 from store.validate import Report, validate
+from store.versions import check_root, package_version, root_attributes
 
 MANIFEST_CHUNKS = 2048
 """Chunks listed per manifest: a small commit rewrites one of these, not the list of all."""

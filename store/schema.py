@@ -9,8 +9,19 @@ import numpy as np
 
 from store.errors import SchemaError
 
-SCHEMA_VERSION = 1
-"""Raised when a store written before could be misread by this program."""
+SCHEMA_VERSION = 2
+"""Version of the form described here, raised with every change of it. 2: the encoders of each
+feature and the clips of each fit are recorded."""
+
+MIN_READER = 2
+"""Oldest schema version whose programs read a store of today's form rightly (version 1 refuses
+whatever is newer)."""
+
+MIN_WRITER = 2
+"""Oldest schema version whose programs keep up all that today's form holds."""
+
+OLDEST_READABLE = 1
+"""Oldest schema version that this program reads."""
 
 BLOCK_FRAMES = 128
 """Frames in a block: the shard of every feature, and the unit in which clips own the axis."""

@@ -1,6 +1,5 @@
 """A write session: allocate, fork to workers, merge, one commit."""
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from store.location import commit_lock
 from store.relocate import relocate
 from store.schema import SCHEMA_VERSION, ClipRow, FeatureSchema, check_features
 from store.table import ClipTable, empty_table, read_table
+from store.versions import check_writable, package_version
 
 if TYPE_CHECKING:
     from store.repository import Cache
@@ -79,6 +79,7 @@ class WriteSession:
         """Open a session on the newest snapshot."""
         session = self._cache.repository.writable_session("main")
         root = zarr.open_group(session.store, mode="r+")
+        check_writable(root, self._cache.location)
         group = require_dataset(root, self.dataset)
         replaced = require_features(group, self._features, self._replace)
         # The table as it is at the base: columns are read when looked at, and `session` changes.
@@ -185,6 +186,10 @@ class WriteSession:
         self._state()
         self._changes.planes[feature, scope] = dict(arrays), dict(attributes)
 
+    def annotate(self, **facts: Any) -> None:
+        """More of the commit's metadata, JSON-able: what is known only once the work is done."""
+        self._metadata |= facts
+
     def _state(self) -> tuple[icechunk.Session, zarr.Group, ClipTable]:
         if self._open is None:
             raise WriteError("the session is closed: use it inside `with cache.write(...)`")
@@ -218,6 +223,8 @@ class WriteSession:
                     apply_changes(group, table, changes)
                 else:
                     target = repository.writable_session("main")
+                    # A newer emohead may have migrated the store meanwhile.
+                    check_writable(zarr.open_group(target.store, mode="r"), self._cache.location)
                     at_tip = relocate(
                         session,
                         target,
@@ -250,14 +257,6 @@ class WriteSession:
             **changes.facts(),
             **({"superseded": self.superseded} if self.superseded else {}),
         }
-
-
-def package_version() -> str:
-    """Version of the installed emohead."""
-    try:
-        return importlib.metadata.version("emohead")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _kept_extent(table: ClipTable, row: ClipRow) -> Extent | None:
