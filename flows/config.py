@@ -30,6 +30,20 @@ class PreprocessConfig(FlowConfig):
     size: int = Field(default=256, ge=64, le=1024, description="Side of the face crop in pixels")
     workers: Workers = Field(default=2, description="Worker processes; one thread each")
     clips_per_task: int = Field(default=8, ge=1, le=500, description="Clips of one task")
+    clips_per_commit: int = Field(
+        default=500, ge=1, le=100_000, description="Clips of one commit: what a crash can cost"
+    )
+    cluster: str | None = Field(
+        default=None,
+        description="Dask workers: an address (tcp://host:8786), local:N, slurm:N, kubernetes:N; "
+        "none: processes of this machine",
+    )
+    clip_seconds: float = Field(
+        default=300.0, gt=0, description="Seconds after which a clip counts as hanging"
+    )
+    frame_seconds: float = Field(
+        default=4.0, ge=0, description="Seconds more for each of its frames"
+    )
     force: tuple[str, ...] = Field(default=(), description="Features to compute again though valid")
     prune: bool = Field(
         default=False, description="Remove clips whose source is gone from the folder"

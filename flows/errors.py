@@ -2,7 +2,7 @@
 
 FlowError
 ├── NothingToDo     every clip was rejected, or what is needed is not in the store
-└── WorkerDied      a worker process ended without an answer
+└── ClusterGone     the Dask cluster cannot be reached, or went away
 """
 
 
@@ -14,5 +14,5 @@ class NothingToDo(FlowError):
     """No useful result is possible from what was given; the text says why and what would help."""
 
 
-class WorkerDied(FlowError):
-    """A worker process ended without an answer (killed, out of memory, a crash in native code)."""
+class ClusterGone(FlowError):
+    """The Dask cluster cannot be reached, does not fit, or went away during the work."""

@@ -1,30 +1,41 @@
-"""Worker processes: one thread each, encoders loaded once, arrays written into a fork of the store.
+"""What a worker process does: one thread, encoders loaded once, arrays written into a fork of the
+store.
 
-Processes are spawned, never forked: a forked child that shares the store's runtime hangs. What
-comes back to the flow is the fork (references to chunks, no arrays) and one small record a clip.
+What comes back to the flow is the fork (references to chunks, no arrays) and one small record a
+clip.
 """
 
+import faulthandler
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from multiprocessing.connection import wait
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from flows.planning import with_upstream
+from pipeline.clock import FPS
 from pipeline.profiles import Profile, load_profile
 from pipeline.source import ClipSource
 from store import ClipWrite, Fork, Snapshot, write_clip
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-}
+if TYPE_CHECKING:
+    from pipeline.process import ClipResult
+
+BUG = "unexpected "
+"""How a reason begins that is a fault of emohead or of a decoder, not of the clip."""
+
+AWAY = "out of reach: "
+"""How a reason begins that may be gone at the next run: such a cell stays absent."""
+
+LONGEST_CLIP = 60
+"""Seconds; what is said to be longer is cut by the scan, what says nothing is at most this."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,8 @@ class Job:
     profile: str
     overrides: Mapping[str, Any]
     size: int
+    limit: tuple[float, float] = (300.0, 4.0)
+    """Seconds a clip may take: this many, and this many more for each of its frames."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +67,36 @@ class ClipRecord:
     facts: Mapping[str, Any]
 
 
-@contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Spawned processes with one compute thread each.
+@dataclass(frozen=True)
+class Answer:
+    """What comes back of a job."""
 
-    Two threads per worker collapse under load.
-    """
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield pool
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    fork: Fork | None = None
+    records: list[ClipRecord] = field(default_factory=list)
+    lost: str = ""
+    """How the worker ended, if it did; then there is neither fork nor record."""
+
+
+def begin_worker() -> None:
+    """Live and die with the flow's process, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A flow killed by SIGKILL cannot end its workers: they watch it.
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def limit_of(job: Job, source: ClipSource) -> float:
+    """Seconds after which a clip counts as hanging."""
+    base, per_frame = job.limit
+    if source.end is None:
+        return base + per_frame * FPS * LONGEST_CLIP
+    return base + per_frame * FPS * float(source.end - (source.start or 0))
 
 
 @lru_cache(maxsize=4)
@@ -78,40 +104,67 @@ def _profile(name: str, size: int, overrides: str) -> Profile:
     return load_profile(name, size, **json.loads(overrides))
 
 
-def compute(job: Job) -> tuple[Fork, list[ClipRecord]]:
+def compute(job: Job) -> Answer:
     """Process the clips of a job one after another and write each into the fork."""
-    from pipeline.process import process_clip
-
     profile = _profile(job.profile, job.size, json.dumps(dict(job.overrides), sort_keys=True))
     records = []
     for source in job.sources:
-        wanted = list(job.fork.slots[source.clip_id].cells)
-        result = process_clip(
-            source, wanted, profile, _given(job, source, wanted, profile), size=job.size
-        )
-        write_clip(
-            job.fork,
-            ClipWrite(
-                clip_id=source.clip_id,
-                frames=result.frames,
-                arrays=result.arrays,
-                tokens=result.tokens,
-                rejected=result.rejected,
-                facts=result.facts,
-            ),
-        )
-        records.append(
-            ClipRecord(
-                clip_id=source.clip_id,
-                name=source.path.name,
-                frames=result.frames,
-                computed=tuple(result.arrays),
-                rejected=result.rejected,
-                seconds=result.seconds,
-                facts=result.facts,
-            )
-        )
-    return job.fork, records
+        # A decoder that hangs in native code hears no signal; this timer ends the process.
+        faulthandler.dump_traceback_later(limit_of(job, source), exit=True, file=sys.__stderr__)
+        try:
+            records.append(_clip(job, source, profile))
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    return Answer(job.fork, records)
+
+
+def _clip(job: Job, source: ClipSource, profile: Profile) -> ClipRecord:
+    from pipeline.process import process_clip
+
+    slot = job.fork.slots[source.clip_id]
+    wanted = list(slot.cells)
+    try:
+        given = _given(job, source, wanted, profile)
+        result = process_clip(source, wanted, profile, given, size=job.size)
+    except OSError as error:
+        # The file was out of reach: nothing is written, so that the next run plans it again.
+        return _record(source, _unusable(source, wanted, f"{AWAY}{error}"))
+    except Exception as error:
+        # One clip that meets a bug must not stop the thousands beside it. It is said, not hidden.
+        result = _unusable(source, wanted, f"{BUG}{type(error).__name__}: {error}")
+        result.facts["traceback"] = traceback.format_exc()
+    reserved = slot.extent.frames if slot.extent is not None else 0
+    if result.frames > reserved:
+        reason = f"{result.frames} frames came out where its packets promised {reserved}"
+        result = _unusable(source, wanted, reason)
+    write = ClipWrite(
+        clip_id=source.clip_id,
+        frames=result.frames,
+        arrays=result.arrays,
+        tokens=result.tokens,
+        rejected=result.rejected,
+        facts=result.facts,
+    )
+    write_clip(job.fork, write)
+    return _record(source, result)
+
+
+def _unusable(source: ClipSource, wanted: list[str], reason: str) -> "ClipResult":
+    from pipeline.process import ClipResult
+
+    return ClipResult(source.clip_id, rejected=dict.fromkeys(wanted, reason))
+
+
+def _record(source: ClipSource, result: "ClipResult") -> ClipRecord:
+    return ClipRecord(
+        clip_id=source.clip_id,
+        name=source.path.name,
+        frames=result.frames,
+        computed=tuple(result.arrays),
+        rejected=result.rejected,
+        seconds=result.seconds,
+        facts=result.facts,
+    )
 
 
 def _given(job: Job, source: ClipSource, wanted: list[str], profile: Profile) -> dict[str, Any]:

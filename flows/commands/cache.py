@@ -18,6 +18,8 @@ def plan(
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    size: Size = 256,
+    workers: Workers = 2,
     override: Override = None,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +30,14 @@ def plan(
     from flows.config import PreprocessConfig
     from flows.planning import plan_preprocess, plan_text
 
-    config = PreprocessConfig(data=folder, store=store, corpus=corpus, overrides=nested(override))
+    config = PreprocessConfig(
+        data=folder,
+        store=store,
+        corpus=corpus,
+        size=size,
+        workers=workers,
+        overrides=nested(override),
+    )
     scanned, cells, _ = plan_preprocess(config)
     if as_json:
         typer.echo(json.dumps([cell._asdict() for cell in cells.cells]))
@@ -47,6 +56,9 @@ def preprocess(
     size: Size = 256,
     override: Override = None,
     force: Annotated[list[str] | None, typer.Option(help="Feature to compute again.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Videos to valid cells; what is valid already is not computed again.
@@ -54,6 +66,7 @@ def preprocess(
     Example: emohead preprocess videos --store out/store --workers 4
     """
     from flows.config import PreprocessConfig
+    from flows.orchestra import run
     from flows.preprocess import preprocess as flow
 
     config = PreprocessConfig(
@@ -64,6 +77,7 @@ def preprocess(
         size=size,
         overrides=nested(override),
         force=tuple(force or ()),
+        cluster=cluster,
     )
-    summary = flow(config)
+    summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2) if as_json else summary["text"])

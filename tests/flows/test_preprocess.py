@@ -10,8 +10,9 @@ import pytest
 from flows.config import HyperplaneFlowConfig, PreprocessConfig
 from flows.errors import NothingToDo
 from flows.fit_hyperplanes import fit_hyperplanes
+from flows.orchestra import call
 from flows.planning import plan_preprocess
-from flows.preprocess import preprocess
+from flows.preprocess import preprocess as flow
 from pipeline.errors import InputError
 from store import Cache
 
@@ -21,6 +22,11 @@ DATASET = "clips"
 def config(clips: Path, **changes: Any) -> PreprocessConfig:
     base = {"data": clips, "store": str(clips.parent / "store"), "size": 128, "workers": 2}
     return PreprocessConfig(**(base | changes))
+
+
+def preprocess(config: PreprocessConfig) -> dict[str, Any]:
+    """As on a laptop: no server. tests/flows/test_main_job.py runs the same flow under Prefect."""
+    return call(flow, config)
 
 
 def reasons(plan: Any) -> Counter[tuple[str, str]]:

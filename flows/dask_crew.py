@@ -1,0 +1,129 @@
+"""Workers of a Dask cluster: on this machine, at an address, or started by SLURM or Kubernetes.
+
+Results are small (a fork and records), so nothing but references to chunks travels through the
+scheduler. A clip that kills its worker comes back as `KilledWorker` after the scheduler's own
+`allowed-failures`; what follows is the same as on one machine.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from typing import Any
+
+from distributed import Client, KilledWorker, LocalCluster
+from distributed.comm.core import CommClosedError
+
+from flows.errors import ClusterGone
+from flows.workers import Answer, Job, compute
+from store.session import package_version
+
+CONNECT_SECONDS = 30
+
+WORKER_CONFIG = {
+    # A clip that kills a worker is tried alone by emohead; two lost workers are enough to say so.
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.worker.daemon": False,
+}
+
+
+class DaskCrew:
+    """Jobs as tasks of a Dask client."""
+
+    def __init__(self, client: Client, workers: int) -> None:
+        """`client`: connected; `workers`: how many there are now."""
+        self.workers = workers
+        self._client = client
+        self._address = str(client.scheduler_info(n_workers=0)["address"])
+
+    def work(self, job: Job) -> Answer:
+        """Work a job on any worker.
+
+        Raises:
+            ClusterGone: the scheduler went away.
+        """
+        try:
+            return self._client.submit(compute, job, pure=False).result()
+        except KilledWorker as died:
+            return Answer(lost=f"Dask workers died under it ({died.last_worker})")
+        except (CancelledError, CommClosedError, TimeoutError) as error:
+            raise ClusterGone(
+                f"the Dask scheduler {self._address} went away; what was committed before is safe: "
+                "start it, and run again"
+            ) from error
+
+    def work_alone(self, job: Job) -> Answer:
+        """On a cluster every job has a worker to itself."""
+        return self.work(job)
+
+
+def _cluster(spec: str) -> Any:
+    kind, _, count = spec.partition(":")
+    if not count.isdigit() or int(count) < 1:
+        raise ClusterGone(f"cluster {spec!r}: say {kind}:N with N workers, e.g. {kind}:4")
+    workers = int(count)
+    if kind == "local":
+        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    module = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes.operator"}[kind]
+    try:
+        import importlib
+
+        found = importlib.import_module(module)
+    except ImportError as error:
+        package = module.split(".")[0].replace("_", "-")
+        raise ClusterGone(f"cluster {spec!r} needs {package}: pip install {package}") from error
+    cluster = found.SLURMCluster() if kind == "slurm" else found.KubeCluster()
+    cluster.scale(workers)
+    return cluster
+
+
+@contextmanager
+def dask_crew(spec: str) -> Iterator[DaskCrew]:
+    """Connect to (``tcp://host:8786``) or start (``local:2``, ``slurm:8``, ``kubernetes:8``).
+
+    Raises:
+        ClusterGone: nobody answers, no worker comes, or the workers run another emohead.
+    """
+    import dask
+
+    with dask.config.set(WORKER_CONFIG):
+        own = None
+        if spec.partition(":")[0] in ("local", "slurm", "kubernetes"):
+            own = _cluster(spec)
+        elif "://" not in spec:
+            raise ClusterGone(
+                f"cluster {spec!r}: neither an address (tcp://host:8786) nor local:N, slurm:N, "
+                "kubernetes:N"
+            )
+        try:
+            client = Client(own if own is not None else spec, timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            raise ClusterGone(
+                f"no Dask scheduler answers at {spec} within {CONNECT_SECONDS} s ({error}); start "
+                "one with `dask scheduler` and workers with `dask worker`"
+            ) from error
+        try:
+            try:
+                client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+            except TimeoutError as error:
+                raise ClusterGone(
+                    f"the Dask cluster at {spec} has no worker; start one: "
+                    f"dask worker {spec} --nthreads 1 --nworkers 4"
+                ) from error
+            _same_version(client)
+            yield DaskCrew(client, len(client.scheduler_info(n_workers=-1)["workers"]))
+        finally:
+            client.close()
+            if own is not None:
+                own.close()
+
+
+def _same_version(client: Client) -> None:
+    here = package_version()
+    there = client.run(package_version)
+    others = {address: version for address, version in there.items() if version != here}
+    if others:
+        address, version = next(iter(others.items()))
+        raise ClusterGone(
+            f"worker {address} runs emohead {version}, this process {here}: they would compute "
+            "different cells; install the same version"
+        )

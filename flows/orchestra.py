@@ -1,0 +1,97 @@
+"""The parts of a flow, with Prefect around them or without.
+
+Inside a flow run `call` and `each` make task runs and child flow runs that Prefect records; outside
+one they call the same plain functions at once, so that a laptop waits for no server. What is
+computed is the same either way.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.context import FlowRunContext
+
+
+class Wrapped(Protocol):
+    """A Prefect task or flow, and the function in it."""
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The plain function."""
+        ...
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it, recorded."""
+        ...
+
+
+def recorded() -> bool:
+    """Whether Prefect records what is under way."""
+    return FlowRunContext.get() is not None
+
+
+def call(work: Wrapped, *arguments: Any) -> Any:
+    """Run a task or a flow as part of what is under way."""
+    if recorded():
+        return work(*arguments)
+    tries = int(getattr(work, "retries", None) or 0)
+    for _ in range(tries):
+        try:
+            return work.fn(*arguments)
+        except OSError:  # the one kind of failure that tasks of emohead retry: the world was away
+            time.sleep(float(getattr(work, "retry_delay_seconds", None) or 0))
+    return work.fn(*arguments)
+
+
+def each(work: Any, arguments: Iterable[Sequence[Any]], in_flight: int) -> Iterator[Any]:
+    """Results of a task over many arguments, in their order, at most `in_flight` at a time.
+
+    Arguments are taken only when there is room for them: a million clips do not queue at once.
+    """
+    if recorded():
+        yield from _window(lambda given: work.submit(*given), arguments, in_flight)
+        return
+    with ThreadPoolExecutor(in_flight, thread_name_prefix="batch") as threads:
+        yield from _window(lambda given: threads.submit(work.fn, *given), arguments, in_flight)
+
+
+def _window(
+    submit: Callable[[Sequence[Any]], Any], arguments: Iterable[Sequence[Any]], in_flight: int
+) -> Iterator[Any]:
+    waiting: deque[Any] = deque()
+    for given in arguments:
+        waiting.append(submit(given))
+        if len(waiting) >= in_flight:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def note_table(key: str, table: list[dict[str, Any]]) -> None:
+    """Keep a table with the flow run, where there is one."""
+    if recorded():
+        create_table_artifact(key=key, table=table)
+
+
+def note_text(key: str, markdown: str, description: str = "") -> None:
+    """Keep a text with the flow run, where there is one."""
+    if recorded():
+        create_markdown_artifact(key=key, markdown=markdown, description=description)
+
+
+def server() -> str | None:
+    """Address of the user's Prefect server; None where none is set up."""
+    if os.environ.get("PREFECT_API_URL"):
+        return os.environ["PREFECT_API_URL"]
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value()
+
+
+def run(flow: Wrapped, *arguments: Any) -> Any:
+    """A flow from the command line: recorded by the user's server, or here and at once."""
+    return flow(*arguments) if server() else call(flow, *arguments)

@@ -1,0 +1,183 @@
+"""A plan worked off in rounds: each round is one write session and one commit.
+
+What a round has committed survives whatever comes after it: a machine that goes down in the tenth
+hour costs the clips of one round. A clip whose worker dies is tried alone, and is rejected with the
+reason when its worker dies again; the clips that were under way beside it lose nothing.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from flows.config import PreprocessConfig
+from flows.crew import Crew
+from flows.planning import clip_row, feature_schemas
+from flows.progress import Step
+from flows.workers import Answer, ClipRecord, Job
+from pipeline.clock import FPS
+from pipeline.errors import MediaError
+from pipeline.media import duration, probe
+from pipeline.profiles import Profile
+from pipeline.source import ClipSource
+from store import Batch, Cache, ClipWrite, Plan, Snapshot, write_clip
+from store.session import WriteSession
+
+QUARANTINED = "quarantined: "
+"""How the reason of a clip begins that kills its worker."""
+
+TRIES_ALONE = 2
+
+Map = Callable[[Iterable[Job]], Iterator[Answer]]
+"""Works jobs, several at a time, and answers in their order."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all rounds of a run share."""
+
+    config: PreprocessConfig
+    cache: Cache
+    plan: Plan
+    profile: Profile
+    sources: dict[str, ClipSource]
+    before: Snapshot | None
+    bar: Step
+
+
+def expected_frames(source: ClipSource) -> int:
+    """Frames to reserve for a clip: what its packets promise, and one more for rounding."""
+    try:
+        whole = duration(probe(source.path))
+    except MediaError:
+        return 0
+    end = whole if source.end is None else min(source.end, whole)
+    return max(0, -int(-(end - (source.start or 0)) * FPS // 1)) + 1
+
+
+def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], str]:
+    """Work off the plan; a record a clip, and the newest snapshot."""
+    config = work.config
+    clip_ids = list(work.plan.by_clip)
+    removed = work.plan.removed if config.prune else ()
+    rounds = [
+        clip_ids[first : first + config.clips_per_commit]
+        for first in range(0, len(clip_ids), config.clips_per_commit)
+    ]
+    run_id = str(uuid.uuid4())
+    records: list[ClipRecord] = []
+    for number, several in enumerate(rounds or [[]], 1):
+        part = f", round {number} of {len(rounds)}" if len(rounds) > 1 else ""
+        cells = sum(len(work.plan.by_clip[clip_id]) for clip_id in several)
+        metadata = {
+            "run_id": run_id,
+            "plan_hash": work.plan.hash,
+            "profile": config.profile,
+            "flow": "preprocess",
+        }
+        schemas = feature_schemas(work.profile)
+        with work.cache.write(
+            config.dataset,
+            schemas,
+            f"preprocess: {cells} cells of {len(several)} clips{part}",
+            metadata,
+            # An array of another form is begun anew once, before its first clip is written.
+            reshaped(work) if number == 1 else (),
+        ) as session:
+            done = one_round(work, crew, answers, session, several) if several else []
+            if number == 1 and removed:
+                session.remove_clips(removed)
+            session.annotate(rates=rates(done))
+        records += done
+    return records, work.cache.snapshot().id
+
+
+def one_round(
+    work: Work, crew: Crew, answers: Map, session: WriteSession, clip_ids: Sequence[str]
+) -> list[ClipRecord]:
+    """Compute these clips into the session."""
+    rows = [
+        clip_row(
+            work.sources[clip_id],
+            expected_frames(work.sources[clip_id]),
+            work.plan.cells_of(clip_id),
+        )
+        for clip_id in clip_ids
+    ]
+    batches = session.allocate(rows, max_clips=batch_size(work.config, len(rows), crew.workers))
+    records: list[ClipRecord] = []
+    suspects: list[tuple[Batch, str]] = []
+
+    def take(answer: Answer) -> None:
+        if answer.fork is not None:
+            session.merge(answer.fork)
+        records.extend(answer.records)
+        work.bar.advance(len(answer.records), note=answer.records[-1].name)
+
+    jobs = (job_of(work, session, batch) for batch in batches)
+    for batch, answer in zip(batches, answers(jobs), strict=True):
+        if answer.lost:
+            suspects += [(Batch((slot,)), answer.lost) for slot in batch.slots]
+        else:
+            take(answer)
+    for batch, _ in suspects:
+        take(one_alone(work, crew, session, batch))
+    return records
+
+
+def one_alone(work: Work, crew: Crew, session: WriteSession, batch: Batch) -> Answer:
+    """A clip that was under way when a worker died: tried alone, twice, then quarantined."""
+    answer = Answer()
+    for _ in range(TRIES_ALONE):
+        answer = crew.work_alone(job_of(work, session, batch))
+        if not answer.lost:
+            return answer
+    (slot,) = batch.slots
+    source = work.sources[slot.clip_id]
+    reason = f"{QUARANTINED}{answer.lost}, {TRIES_ALONE} times when it was alone"
+    fork = session.fork(batch)
+    rejected = dict.fromkeys(slot.cells, reason)
+    write_clip(fork, ClipWrite(slot.clip_id, 0, rejected=rejected))
+    return Answer(fork, [ClipRecord(slot.clip_id, source.path.name, 0, (), rejected, {}, {})])
+
+
+def job_of(work: Work, session: WriteSession, batch: Batch) -> Job:
+    """A batch as a job, with a fork of its own."""
+    config = work.config
+    return Job(
+        fork=session.fork(batch),
+        dataset=config.dataset,
+        sources=tuple(work.sources[clip_id] for clip_id in batch.clip_ids),
+        before=work.before,
+        profile=config.profile,
+        overrides=config.overrides,
+        size=config.size,
+        limit=(config.clip_seconds, config.frame_seconds),
+    )
+
+
+def reshaped(work: Work) -> list[str]:
+    """Features whose frames have another form than the stored ones: their arrays begin anew."""
+    before, dataset = work.before, work.config.dataset
+    if before is None or not before.has_dataset(dataset):
+        return []
+    stored = before.features(dataset)
+    schemas = feature_schemas(work.profile)
+    return [n for n, schema in schemas.items() if n in stored and not stored[n].same_form(schema)]
+
+
+def batch_size(config: PreprocessConfig, clips: int, workers: int) -> int:
+    """Clips of a task: never so many that a worker idles while another has several left."""
+    return max(1, min(config.clips_per_task, clips // (2 * workers)))
+
+
+def rates(records: Sequence[ClipRecord]) -> dict[str, float]:
+    """Seconds per frame of each stage, for the estimates of later plans."""
+    seconds: Counter[str] = Counter()
+    frames: Counter[str] = Counter()
+    for record in records:
+        for stage, spent in record.seconds.items():
+            if record.frames:
+                seconds[stage] += spent
+                frames[stage] += record.frames
+    return {stage: seconds[stage] / frames[stage] for stage in seconds}
