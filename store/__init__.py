@@ -23,6 +23,7 @@ from store.packs import Pack, pack
 from store.planning import EncoderKey, Plan, PlannedCell, SourceKey, plan
 from store.read import Snapshot
 from store.repository import Cache, LogEntry
+from store.row_facts import RowChange, row_changes
 from store.schema import BLOCK_FRAMES, SCHEMA_VERSION, ClipRow, FeatureSchema
 from store.session import WriteSession
 from store.validate import Problem, Report
@@ -53,6 +54,7 @@ __all__ = [
     "PlannedCell",
     "Problem",
     "Report",
+    "RowChange",
     "SchemaError",
     "Slot",
     "Snapshot",
@@ -66,5 +68,6 @@ __all__ = [
     "migrate",
     "pack",
     "plan",
+    "row_changes",
     "write_clip",
 ]

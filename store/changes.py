@@ -1,18 +1,19 @@
 """What a write session changes, as a record that can be applied to any tip of the store."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import zarr
 
+from store.encoders import record_encoder
 from store.errors import UnknownError
 from store.extents import Extent
+from store.fits import drop_fits
 from store.fork import Slot, WrittenClip
-from store.hyperplanes import write_planes
+from store.hyperplanes import Planes, write_planes
 from store.layout import erase, feature_array, stored_features, token_array
+from store.planning import EncoderKey
 from store.schema import (
     CELL_COLUMN,
     CLIP_COLUMNS,
@@ -29,19 +30,23 @@ from store.table import ClipTable, cell_columns, free_rows, write_rows
 
 @dataclass
 class Changes:
-    """Clips written, clips removed, hyperplanes put."""
+    """Clips written, rows updated, clips removed, hyperplanes put."""
 
     rows: dict[str, ClipRow] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     written: dict[str, WrittenClip] = field(default_factory=dict)
+    updated: dict[str, ClipRow] = field(default_factory=dict)
+    """Clips of which nothing changes but what the clip table says of them."""
     removed: list[str] = field(default_factory=list)
-    planes: dict[tuple[str, str], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]] = field(
-        default_factory=dict
-    )
+    planes: dict[tuple[str, str], Planes] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+    """Features whose array is new, so that no cell of them is left."""
+    encoders: dict[str, EncoderKey] = field(default_factory=dict)
+    """Who makes the cells of a feature, where the writer said so."""
 
     def __bool__(self) -> bool:
         """False if there is nothing to commit."""
-        return bool(self.written or self.removed or self.planes)
+        return bool(self.written or self.updated or self.removed or self.planes)
 
     def facts(self) -> dict[str, int]:
         """Counts for the commit's metadata."""
@@ -50,6 +55,7 @@ class Changes:
             "cells_valid": sum(len(clip.valid) for clip in self.written.values()),
             "cells_rejected": sum(len(clip.rejected) for clip in self.written.values()),
             "clips_removed": len(self.removed),
+            "rows_updated": len(self.updated),
             "hyperplanes": len(self.planes),
         }
 
@@ -78,18 +84,26 @@ def erase_everywhere(group: zarr.Group, extent: Extent) -> None:
             erase(group, token_array(group, name), extent)
 
 
-def apply_changes(group: zarr.Group, table: ClipTable, changes: Changes) -> None:
+def apply_changes(group: zarr.Group, table: ClipTable, changes: Changes) -> list[tuple[str, str]]:
     """Bring clip table, cells and hyperplanes of `group` (whose table is `table`) up to date.
-    The frames are already there."""
+    The frames are already there. Returns the fits (feature, scope) that were deleted because what
+    they were made from changed."""
+    dropped = drop_fits(group, table, changes)
     updates = _Updates()
     schemas = stored_features(group)
     rows = table.rows
-    new = [clip_id for clip_id in changes.written if clip_id not in table.row_of]
+    # In the order of allocation: forks come back in any order, and the same work must give the
+    # same table.
+    order = [clip_id for clip_id in changes.rows if clip_id in changes.written]
+    new = [clip_id for clip_id in order if clip_id not in table.row_of]
     row_of = {**table.row_of, **dict(zip(new, free_rows(table, len(new)), strict=True))}
-    for clip_id, written in changes.written.items():
-        row = row_of[clip_id]
+    for clip_id in order:
+        row, written = row_of[clip_id], changes.written[clip_id]
         rows = max(rows, row + 1)
         _put_clip(updates, group, table, row, changes.rows[clip_id], written, changes)
+    for clip_id, given in changes.updated.items():
+        for name, value in given.columns().items():
+            updates.put(column_path(name), CLIP_COLUMNS[name], row_of[clip_id], value)
     for clip_id in changes.removed:
         if clip_id not in table.row_of:
             raise UnknownError(f"cannot remove clip {clip_id}: the dataset does not have it")
@@ -99,8 +113,12 @@ def apply_changes(group: zarr.Group, table: ClipTable, changes: Changes) -> None
         for path, column in cell_columns(schemas, tokens).items():
             updates.columns.setdefault(path, (column, {}))  # all columns are as long as the table
         write_rows(group, rows, updates.columns)
-    for (feature, scope), (arrays, attributes) in changes.planes.items():
-        write_planes(group, feature, scope, arrays, attributes)
+    made = {f for clip in changes.written.values() for f in (*clip.valid, *clip.rejected)}
+    for feature in made & changes.encoders.keys():
+        record_encoder(group, changes.encoders[feature])
+    for (feature, scope), planes in changes.planes.items():
+        write_planes(group, feature, scope, planes)
+    return [fit for fit in dropped if fit not in changes.planes]
 
 
 def _put_clip(

@@ -12,6 +12,7 @@ import numpy as np
 from store.errors import PlanError
 from store.fingerprints import Fingerprinter
 from store.read import Snapshot
+from store.row_facts import RowChange
 from store.table import ClipTable, empty_table
 
 Reason = Literal[
@@ -88,6 +89,8 @@ class Plan:
     """Wanted cells that stand rejected, and are left so: nothing they depend on changed."""
     features: tuple[str, ...] = field(default=())
     """Wanted features, upstream first."""
+    rows: tuple[RowChange, ...] = ()
+    """Facts of the clip table to bring up to date (`store.row_changes`)."""
 
     @cached_property
     def by_clip(self) -> dict[str, dict[str, str]]:
@@ -107,6 +110,8 @@ class Plan:
         digest = hashlib.sha256()
         for cell in self.cells:
             digest.update("\x1f".join(cell).encode() + b"\n")
+        for change in self.rows:
+            digest.update("\x1f".join(map(str, change)).encode() + b"\n")
         return digest.hexdigest()[:32]
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -129,7 +134,14 @@ class Plan:
             parts = [f"{r} {counts[feature, r]}" for r in REASONS if (feature, r) in counts]
             if parts:
                 lines.append(f"  {feature}: {', '.join(parts)}")
+        for (column, before, after), n in Counter(change[1:] for change in self.rows).items():
+            lines.append(f"  {column} of {n} clips: {_short(before)} -> {_short(after)}")
         return "\n".join(lines)
+
+
+def _short(value: str | int) -> str:
+    text = "unknown" if value in ("", -1) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def plan(

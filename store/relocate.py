@@ -16,6 +16,7 @@ from zarr.core.sync import sync
 
 from store.changes import Changes, drop_cells, stored_extent
 from store.extents import Extent, allocate_extents
+from store.fits import still_true
 from store.fork import Slot, WrittenClip
 from store.layout import (
     block_frames,
@@ -41,11 +42,12 @@ def relocate(
     replace: frozenset[str],
     base: ClipTable,
     changes: Changes,
-) -> tuple[zarr.Group, ClipTable, Changes, list[str]]:
+) -> tuple[zarr.Group, ClipTable, Changes, list[str], list[tuple[str, str]]]:
     """Copy the frames of `changes` from `source` to `target`, a fresh session on the tip.
 
-    Returns the target's dataset group, its table, the changes as they apply there, and the clips
-    that were dropped because the other writer changed or removed them.
+    Returns the target's dataset group, its table, the changes as they apply there, and what was
+    dropped because the other writer changed or removed it: clips, and fits (feature, scope) made
+    from such clips.
     """
     group = require_dataset(zarr.open_group(target.store, mode="r+"), dataset)
     replaced = require_features(group, features, replace)
@@ -73,8 +75,20 @@ def relocate(
                 features,
             )
     kept.removed = [clip_id for clip_id in changes.removed if clip_id in table.row_of]
-    kept.planes = dict(changes.planes)
-    return group, table, kept, superseded
+    kept.replaced, kept.encoders = {*changes.replaced, *replaced}, changes.encoders
+    for clip_id, given in changes.updated.items():
+        row = table.row_of.get(clip_id)
+        if row is not None and table.columns["content"][row] == given.content:
+            kept.updated[clip_id] = given
+        else:
+            superseded.append(clip_id)
+    untrue = []
+    for fit, planes in changes.planes.items():
+        if still_true(base, table, planes, kept.written.keys()):
+            kept.planes[fit] = planes
+        else:
+            untrue.append(fit)
+    return group, table, kept, superseded, untrue
 
 
 def _settle(base: ClipTable, tip: ClipTable, ours: Changes) -> tuple[Changes, list[str]]:

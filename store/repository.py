@@ -18,6 +18,7 @@ from icechunk import (
 
 from store.errors import LocationError, StoreError, UnknownError
 from store.location import commit_lock, creation_lock, is_local, normalise, storage_of
+from store.planning import EncoderKey
 from store.read import Snapshot
 from store.schema import FeatureSchema
 from store.session import WriteSession
@@ -109,13 +110,17 @@ class Cache:
         message: str,
         metadata: Mapping[str, Any] | None = None,
         replace: Collection[str] = (),
+        encoders: Mapping[str, EncoderKey] | None = None,
     ) -> WriteSession:
         """A write session on a dataset, made if absent; use it in a with-block.
 
         `features`: what may be written; `metadata`: run id, plan hash, profile; `replace`: features
-        whose stored array is dropped if its form differs from the one given here.
+        whose stored array is dropped if its form differs from the one given here; `encoders`: who
+        makes the cells, recorded so that `store.diff` can name what changed.
         """
-        return WriteSession(self, dataset, features, message, metadata or {}, frozenset(replace))
+        return WriteSession(
+            self, dataset, features, message, metadata or {}, frozenset(replace), encoders or {}
+        )
 
     def tag(self, name: str, ref: str = "main") -> str:
         """Name a snapshot for ever (a release); returns its id. Raises StoreError if taken."""

@@ -12,6 +12,7 @@ from icechunk._icechunk_python import PySession
 from store.changes import Changes, apply_changes, drop_cells, stored_extent
 from store.errors import ConflictError, WriteError
 from store.extents import Extent, allocate_extents, into_batches
+from store.fits import check_origin
 from store.fork import (
     Batch,
     ClipWrite,
@@ -22,6 +23,7 @@ from store.fork import (
     merge_written,
     write_slot,
 )
+from store.hyperplanes import Planes
 from store.layout import (
     block_frames,
     frames_allocated,
@@ -30,6 +32,7 @@ from store.layout import (
     require_features,
 )
 from store.location import commit_lock
+from store.planning import EncoderKey
 from store.relocate import relocate
 from store.schema import SCHEMA_VERSION, ClipRow, FeatureSchema, check_features
 from store.table import ClipTable, empty_table, read_table
@@ -57,6 +60,7 @@ class WriteSession:
         message: str,
         metadata: Mapping[str, Any],
         replace: frozenset[str],
+        encoders: Mapping[str, EncoderKey],
     ) -> None:
         """Use `Cache.write`."""
         check_features(features)
@@ -65,12 +69,17 @@ class WriteSession:
         """Snapshot that this session made; None until then, and if it changed nothing."""
         self.superseded: list[str] = []
         """Clips not committed, because another writer changed them in the meantime."""
+        self.superseded_fits: list[tuple[str, str]] = []
+        """(feature, scope) of fits not committed, because what they were made from changed."""
+        self.dropped_fits: list[tuple[str, str]] = []
+        """(feature, scope) of stored fits deleted, because this session changed what they were made
+        from (store/fits.py has the rule)."""
         self._cache = cache
         self._features = dict(features)
         self._message = message
         self._metadata = dict(metadata)
         self._replace = replace
-        self._changes = Changes()
+        self._changes = Changes(encoders=dict(encoders))
         self._frozen: bytes | None = None
         self._unfinished = ""
         self._open: tuple[icechunk.Session, zarr.Group, ClipTable] | None = None
@@ -82,6 +91,7 @@ class WriteSession:
         check_writable(root, self._cache.location)
         group = require_dataset(root, self.dataset)
         replaced = require_features(group, self._features, self._replace)
+        self._changes.replaced.update(replaced)
         # The table as it is at the base: columns are read when looked at, and `session` changes.
         base = self._cache.repository.readonly_session(snapshot_id=session.snapshot_id)
         before = zarr.open_group(base.store, mode="r").get(self.dataset)
@@ -170,9 +180,27 @@ class WriteSession:
         _, _, table = self._state()
         for clip_id in clip_ids:
             table.row(clip_id)
-            if clip_id in self._changes.rows:
+            if clip_id in self._changes.rows or clip_id in self._changes.updated:
                 raise WriteError(f"clip {clip_id} is written and removed in one session")
         self._changes.removed.extend(clip_ids)
+
+    def update_rows(self, rows: Sequence[ClipRow]) -> None:
+        """Bring what the clip table says of clips up to date; their cells stay as they are.
+
+        For clips whose content is the stored one (`frames` and `cells` of a row are not looked
+        at); other content needs `allocate` and a write. Raises UnknownError, WriteError.
+        """
+        _, _, table = self._state()
+        for row in rows:
+            stored = table.columns["content"][table.row(row.clip_id)]
+            if stored != row.content:
+                raise WriteError(
+                    f"clip {row.clip_id} has content {row.content}, the store {stored}: other "
+                    "content makes other cells; plan, allocate and write the clip"
+                )
+            if row.clip_id in self._changes.rows or row.clip_id in self._changes.removed:
+                raise WriteError(f"clip {row.clip_id} is written or removed in this session too")
+            self._changes.updated[row.clip_id] = row
 
     def put_hyperplanes(
         self,
@@ -180,11 +208,21 @@ class WriteSession:
         scope: str,
         arrays: Mapping[str, np.ndarray],
         attributes: Mapping[str, Any],
+        clips: Sequence[str] | None = None,
+        reads: Sequence[str] = (),
     ) -> None:
         """Store a fit on `feature` for `scope` (an identity, or `pooled`): arrays by name, and
-        JSON-able attributes (tags, scores, provenance)."""
-        self._state()
-        self._changes.planes[feature, scope] = dict(arrays), dict(attributes)
+        JSON-able attributes (tags, scores, provenance).
+
+        `clips`: the clips it was made from, `reads`: the features (none: `feature`). A later commit
+        that changes them deletes the fit; without `clips`, any changed clip does
+        (store/fits.py). Raises UnknownError, WriteError if a named cell is not valid.
+        """
+        _, _, table = self._state()
+        known = None if clips is None else tuple(clips)
+        planes = Planes(dict(arrays), dict(attributes), known, tuple(reads) or (feature,))
+        check_origin(table, planes, self._changes.rows)
+        self._changes.planes[feature, scope] = planes
 
     def annotate(self, **facts: Any) -> None:
         """More of the commit's metadata, JSON-able: what is known only once the work is done."""
@@ -220,7 +258,7 @@ class WriteSession:
                 changes = self._changes
                 target = session
                 if repository.lookup_branch("main") == session.snapshot_id:
-                    apply_changes(group, table, changes)
+                    self.dropped_fits = apply_changes(group, table, changes)
                 else:
                     target = repository.writable_session("main")
                     # A newer emohead may have migrated the store meanwhile.
@@ -234,10 +272,10 @@ class WriteSession:
                         table,
                         changes,
                     )
-                    changes, self.superseded = at_tip[2], at_tip[3]
+                    changes, self.superseded, self.superseded_fits = at_tip[2:]
                     if not changes:
                         return
-                    apply_changes(at_tip[0], at_tip[1], changes)
+                    self.dropped_fits = apply_changes(at_tip[0], at_tip[1], changes)
                 try:
                     self.snapshot_id = target.commit(self._message, self._commit_metadata(changes))
                 except icechunk.ConflictError:
@@ -249,13 +287,18 @@ class WriteSession:
         )
 
     def _commit_metadata(self, changes: Changes) -> dict[str, Any]:
+        special = {
+            "superseded": self.superseded,
+            "superseded_fits": [f"{feature}/{scope}" for feature, scope in self.superseded_fits],
+            "dropped_fits": [f"{feature}/{scope}" for feature, scope in self.dropped_fits],
+        }
         return {
             **self._metadata,
             "dataset": self.dataset,
             "emohead": package_version(),
             "schema_version": SCHEMA_VERSION,
             **changes.facts(),
-            **({"superseded": self.superseded} if self.superseded else {}),
+            **{name: value for name, value in special.items() if value},
         }
 
 

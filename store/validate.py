@@ -9,6 +9,7 @@ import zarr
 from zarr.core.sync import sync
 
 from store.extents import Extent, overlaps
+from store.fits import stale_fits
 from store.layout import (
     block_frames,
     feature_array,
@@ -110,6 +111,8 @@ class _Check:
                 self.problem("has cells but no array", feature=feature)
         for schema in schemas.values():
             self.feature(schema)
+        for feature, scope, what in stale_fits(self.group, self.table):
+            self.problem(f"the hyperplanes of {scope} are stale: it {what}", feature=feature)
 
     def extents(self) -> None:
         """Every extent lies on blocks of its own inside the allocated axis."""
