@@ -1,5 +1,6 @@
 """The cache: a versioned store of aligned features in icechunk and zarr."""
 
+from store.differences import Diff, Difference, diff
 from store.errors import (
     CellAbsentError,
     CellError,
@@ -40,6 +41,8 @@ __all__ = [
     "ClipWrite",
     "ConflictError",
     "CorruptionError",
+    "Diff",
+    "Difference",
     "EncoderKey",
     "FeatureSchema",
     "Fork",
@@ -64,6 +67,7 @@ __all__ = [
     "WindowError",
     "WriteError",
     "WriteSession",
+    "diff",
     "fingerprint",
     "migrate",
     "pack",

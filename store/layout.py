@@ -114,8 +114,8 @@ def require_features(
                 continue
             if name not in replace:
                 raise SchemaError(
-                    f"feature {name} of {group.path} is stored as {_form(there[name])}, asked for "
-                    f"as {_form(schema)}: name it in `replace` to drop the stored one (older "
+                    f"feature {name} of {group.path} is stored as {there[name].form()}, asked for "
+                    f"as {schema.form()}: name it in `replace` to drop the stored one (older "
                     "snapshots keep it), or write into another dataset"
                 )
             del group[frames_path(name)]
@@ -124,14 +124,6 @@ def require_features(
             replaced.append(name)
         create_feature(group, schema)
     return replaced
-
-
-def _form(schema: FeatureSchema) -> str:
-    tokens = "" if schema.token_dim is None else f", tokens of {schema.token_dim}"
-    codec = schema.codec
-    if codec == "image":
-        codec = f"{schema.image_format} quality {schema.image_quality}"
-    return f"{schema.dtype} {schema.shape} fill {schema.fill} ({codec}{tokens})"
 
 
 def create_feature(group: zarr.Group, schema: FeatureSchema) -> None:

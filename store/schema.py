@@ -99,6 +99,14 @@ class FeatureSchema:
         known["fill"] = float("nan") if known["fill"] == "NaN" else known["fill"]
         return cls(**known)
 
+    def form(self) -> str:
+        """Type, shape and codec in words."""
+        tokens = "" if self.token_dim is None else f", tokens of {self.token_dim}"
+        codec = self.codec
+        if codec == "image":
+            codec = f"{self.image_format} quality {self.image_quality}"
+        return f"{self.dtype} {self.shape} fill {self.fill} ({codec}{tokens})"
+
     def same_form(self, other: "FeatureSchema") -> bool:
         """True if both describe the same stored array."""
         return self.to_json() == other.to_json()

@@ -77,7 +77,9 @@ def ingest(
         for name, content in sources
         if plan.cells_of(name)
     ]
-    with cache.write(DATASET, feature_schemas(), "Ingest", {"plan": plan.hash}) as session:
+    with cache.write(
+        DATASET, feature_schemas(), "Ingest", {"plan": plan.hash}, encoders=encoders
+    ) as session:
         for batch in session.allocate(rows):
             fork = session.fork(batch)
             for slot in batch.slots:
