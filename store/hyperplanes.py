@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from store.errors import WriteError
 from store.schema import check_name
@@ -51,13 +52,15 @@ def write_planes(group: zarr.Group, feature: str, scope: str, planes: Planes) ->
     if planes.clips is not None:
         attributes[FIT_READS] = list(planes.reads)
     target = group.create_group(path, attributes=attributes)
+    checked = [ZstdCodec(), Crc32cCodec()]
     for name, values in planes.arrays.items():
         check_name(name, "hyperplane array", nested=False)
         if name in (ATTRIBUTES, FIT_CLIPS):
             raise WriteError(f"hyperplane array {name!r}: the name is taken by the store")
         if values.dtype.kind not in "fiub":
             raise WriteError(f"hyperplane array {name} is {values.dtype}: store text as attributes")
-        target.create_array(name, data=np.asarray(values, order="C"))
+        array = np.asarray(values, order="C")
+        target.create_array(name, data=array, compressors=checked)
     if planes.clips is not None:
         ids = target.create_array(
             FIT_CLIPS,
@@ -65,6 +68,7 @@ def write_planes(group: zarr.Group, feature: str, scope: str, planes: Planes) ->
             dtype=str,
             chunks=(max(1, min(len(planes.clips), 4096)),),
             fill_value="",
+            compressors=checked,
             dimension_names=["clip"],
         )
         if planes.clips:
