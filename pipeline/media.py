@@ -1,25 +1,18 @@
-"""What a media file holds, before any of it is believed: containers, streams, durations.
-
-Files are opened in-process with PyAV. Only plain containers and only local files are allowed: a
-playlist that poses as a video can neither reach the network nor other files.
-"""
+"""What a media file holds, before any of it is believed: containers, streams, durations."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.logging
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
 from pipeline.errors import MediaError
-
-av.logging.set_level(av.logging.PANIC)  # its reports come as exceptions, not as lines on stderr
+from pipeline.media_colour import hdr_kind, matrix_of
+from pipeline.media_file import AREA_LIMIT, SIDE_LIMIT, limited, opened
 
 MEDIA_SUFFIXES = frozenset(
     (
@@ -28,13 +21,6 @@ MEDIA_SUFFIXES = frozenset(
     )
 )
 """File name endings that announce a video."""
-
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,h264,hevc,m4v,"
-    "wav,mp3,aac,flac,aiff,w64"
-)
-_SIZE_LIMIT = 16_384
-"""Pixels; a header that claims a wider or higher picture is not believed."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,11 @@ class VideoInfo:
     rate: Fraction | None
     """Frames per second as the header gives them; None when it does not."""
     announced: Fraction | None
-    """Seconds of picture as the header of this stream gives them; None when it does not."""
+    """Seconds of picture as the header gives them; None when it does not."""
+    hdr: str = ""
+    """`pq` or `hlg` where the picture is tone-mapped to SDR."""
+    matrix: str = ""
+    """YUV matrix the colours are decoded with."""
 
     @property
     def zero(self) -> Fraction:
@@ -89,36 +79,6 @@ class MediaInfo:
     audio: AudioInfo | None
     others: tuple[str, ...]
     """Streams that are not used, in words."""
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Give every failure inside PyAV one shape: a MediaError with ffmpeg's own words."""
-    try:
-        yield
-    except FFmpegError as error:
-        raise MediaError(_in_words(path, error)) from error
-    except (OverflowError, MemoryError, ZeroDivisionError, UnicodeDecodeError) as error:
-        raise MediaError(f"{path.name}: header cannot be believed ({error})") from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
-    """Open a file for demuxing.
-
-    Raises:
-        MediaError: with the reason, also for failures inside the block.
-    """
-    _refuse_non_media(path)
-    with (
-        reading(path),
-        av.open(
-            str(path.resolve()),
-            metadata_errors="replace",
-            container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
-        ) as container,
-    ):
-        yield container
 
 
 def probe(path: Path) -> MediaInfo:
@@ -181,10 +141,11 @@ def length(path: Path) -> Fraction:
 
 
 def _picture(path: Path, container: InputContainer) -> av.VideoStream:
-    """The first picture stream that is no cover image."""
-    for stream in container.streams.video:
-        if not _is_cover(stream):
-            return stream
+    """The first picture stream marked as default, else the first; cover images never count."""
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    marked = [stream for stream in streams if stream.disposition & Disposition.default]
+    if streams:
+        return (marked or streams)[0]
     held = ", ".join(_stream_in_words(s) for s in container.streams) or "no stream at all"
     raise MediaError(f"{path.name}: no video stream (it holds {held})")
 
@@ -192,7 +153,7 @@ def _picture(path: Path, container: InputContainer) -> av.VideoStream:
 def _probe_video(path: Path, container: InputContainer, stream: av.VideoStream) -> VideoInfo:
     if stream.codec_context is None:
         raise MediaError(f"{path.name}: no decoder for its video stream")
-    stream.codec_context.thread_count = 1
+    limited(stream)
     frame = _first_frame(container, stream)
     if frame is None or stream.time_base is None:
         raise MediaError(f"{path.name}: no video frame decodes (truncated, encrypted or empty)")
@@ -200,10 +161,15 @@ def _probe_video(path: Path, container: InputContainer, stream: av.VideoStream) 
         raise MediaError(
             f"{path.name}: frames carry no display times (a raw stream); put it into mp4 or mkv"
         )
-    if max(frame.width, frame.height) > _SIZE_LIMIT or min(frame.width, frame.height) < 16:
+    if max(frame.width, frame.height) > SIDE_LIMIT or min(frame.width, frame.height) < 16:
         raise MediaError(
             f"{path.name}: picture of {frame.width}x{frame.height} px; "
-            f"16 to {_SIZE_LIMIT} px a side are read"
+            f"16 to {SIDE_LIMIT} px a side are read"
+        )
+    if frame.width * frame.height > AREA_LIMIT:
+        raise MediaError(
+            f"{path.name}: picture of {frame.width}x{frame.height} px; "
+            f"at most {AREA_LIMIT} px are decoded"
         )
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if not Fraction(1, 4) <= aspect <= 4:
@@ -224,20 +190,22 @@ def _probe_video(path: Path, container: InputContainer, stream: av.VideoStream) 
         time_base=stream.time_base,
         first=frame.pts,
         rate=stream.average_rate,
-        announced=_announced(stream, stream.time_base),
+        announced=_announced(stream, frame.pts * stream.time_base),
+        hdr=hdr_kind(frame),
+        matrix=matrix_of(frame),
     )
 
 
-def _announced(stream: av.VideoStream, tick: Fraction) -> Fraction | None:
+def _announced(stream: av.VideoStream, zero: Fraction) -> Fraction | None:
     """The stream's own length; the container's is no witness (one file here claims 40 hours)."""
-    if stream.duration:
-        return stream.duration * tick
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
     clock = stream.metadata.get("DURATION", "").split(":")  # Matroska: "00:00:03.800000000"
     try:
         hours, minutes, rest = (Fraction(part) for part in clock)
     except (ValueError, ZeroDivisionError):
         return None
-    return hours * 3600 + minutes * 60 + rest
+    return hours * 3600 + minutes * 60 + rest - zero  # it says when the stream ends
 
 
 def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoFrame | None:
@@ -251,23 +219,6 @@ def _first_frame(container: InputContainer, stream: av.VideoStream) -> av.VideoF
     return None
 
 
-def _refuse_non_media(path: Path) -> None:
-    """Name the usual impostors before ffmpeg calls them all "invalid data"."""
-    if not path.is_file():
-        raise MediaError(f"{path}: no such file")
-    with path.open("rb") as file:
-        head = file.read(512)
-    if not head:
-        raise MediaError(f"{path.name}: the file is empty (0 bytes)")
-    if head.startswith(b"version https://git-lfs"):
-        raise MediaError(f"{path.name}: a Git LFS pointer, not the file; run `git lfs pull`")
-    if all(byte in _TEXT for byte in head):
-        raise MediaError(f"{path.name}: a text file, not media")
-
-
-_TEXT = frozenset(range(32, 127)) | {9, 10, 12, 13}
-
-
 def _is_cover(stream: av.VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
@@ -276,13 +227,6 @@ def _stream_in_words(stream: object) -> str:
     kind = getattr(stream, "type", "unknown")
     context = getattr(stream, "codec_context", None)
     return f"{kind} {context.name}" if context is not None else str(kind)
-
-
-def _in_words(path: Path, error: FFmpegError) -> str:
-    log = str(error.log[-1]).strip() if error.log else ""
-    if "moov atom not found" in log:
-        return f"{path.name}: truncated or not a video (no moov atom: its index is missing)"
-    return f"{path.name}: unreadable ({error.strerror}{': ' + log if log else ''})"
 
 
 def seconds(value: Fraction) -> float:

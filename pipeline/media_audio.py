@@ -18,6 +18,7 @@ from jaxtyping import Float32
 
 from pipeline import clock, media
 from pipeline.errors import MediaError, MissingInput
+from pipeline.media_file import opened
 
 SILENCE = 1e-4
 """Peak (of 1) below which a track counts as digitally silent: -80 dBFS."""
@@ -131,7 +132,7 @@ def _fill(track: _Track, info: media.MediaInfo) -> None:
     audio = info.audio
     if audio is None:
         return
-    with media.opened(info.path) as container:
+    with opened(info.path) as container:
         stream = container.streams[audio.index]
         if not isinstance(stream, av.AudioStream) or stream.time_base is None:
             raise MediaError(f"{info.path.name}: the file changed while it was read")

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from pipeline.errors import MediaError
 from pipeline.geometry import Square
 from pipeline.media import VideoInfo
+from pipeline.media_colour import developing_steps
 
 _EXACT = "accurate_rnd+full_chroma_int"  # without it swscale darkens by 1-2 of 255 (measured)
 _UPRIGHT = {90: [("transpose", "cclock")], 270: [("transpose", "clock")]}
@@ -71,8 +72,7 @@ class Developer:
             width = height = self._size
             down_scaled = square.side > self._size
         kernel = "area" if down_scaled else "bicubic"
-        steps.append(("scale", f"{width}:{height}:flags={kernel}+{_EXACT}"))
-        steps.append(("format", "pix_fmts=rgb24"))
+        steps += developing_steps(frame, f"{width}:{height}", f"{kernel}+{_EXACT}")
         return _chain(frame, steps, info.time_base)
 
 

@@ -7,6 +7,7 @@ left them), until the crop has been found from a few of them. A larger one is de
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -16,9 +17,11 @@ from av.error import FFmpegError
 from jaxtyping import UInt8
 
 from pipeline import clock, media
-from pipeline.errors import ClockError, MediaError
+from pipeline.errors import ClockError, MediaError, ProfileError
 from pipeline.geometry import Square
+from pipeline.media_file import limited, opened, reading
 from pipeline.media_graph import Deinterlacer, Developer, stored_bytes
+from pipeline.shots import CutConfig, CutFinder
 
 _SAMPLE_SIDE = 640
 """Longest side of the pictures the crop is searched in, pixels."""
@@ -26,6 +29,8 @@ _DAMAGE_LIMIT = 0.05
 """Largest share of undecodable packets that still counts as a usable clip."""
 _SHORTFALL_LIMIT = Fraction(1, 10)
 """Largest share of the announced length that may be missing before a clip counts as truncated."""
+_FRAME_LIMIT = 15 * 60 * clock.FPS
+"""Grid frames of one clip; what is longer is read in ranges (scan cuts at a minute)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,16 @@ class VideoConfig:
     """Frames in which the face is searched."""
     memory: int = 768 * 2**20
     """Bytes of undeveloped frames held at most; a larger clip is decoded twice."""
+    longest_gap: float = 2.0
+    """Seconds a source frame may stand still; longer means that pictures are missing."""
+    cuts: str = "reject"
+    """A clip with a cut inside: `reject` it (scan with shots to split it) or `keep` it, flagged."""
+    cut: CutConfig = field(default_factory=CutConfig)
+
+    def __post_init__(self) -> None:
+        """There are two ways to deal with a cut."""
+        if self.cuts not in ("reject", "keep"):
+            raise ProfileError(f"crop.video.cuts = {self.cuts!r}; use reject or keep")
 
 
 Finder = Callable[[Sequence[UInt8[np.ndarray, "height width 3"]], tuple[int, int]], Square]
@@ -71,15 +86,24 @@ def read_video(
     shelf: list[av.VideoFrame] | None = []
     held = 0
     sampler = _Sampler(info, config.samples)
-    with media.reading(info.path):
+    cutter = CutFinder(config.cut)
+    with reading(info.path):
         for frame in take.frames():
             sampler.see(frame)
+            cutter.see(frame)
             if shelf is not None:
                 held += stored_bytes(frame)
                 shelf.append(frame)
                 if held > config.memory:
                     shelf = None
-        indices, facts = take.grid()
+        indices, facts = take.grid(config.longest_gap)
+        facts["cuts_s"] = take.times_of(cutter.cuts())
+        if facts["cuts_s"] and config.cuts == "reject":
+            at = ", ".join(f"{t:.2f}" for t in facts["cuts_s"][:5])
+            raise MediaError(
+                f"{info.path.name}: {len(facts['cuts_s'])} cut(s) at {at} s: several shots in one "
+                "clip; scan with shots to split them, or list the ranges in clips.csv"
+            )
         square = find(sampler.pictures(), (info.video.width, info.video.height))
         developer = Developer(info.video, square, size)
         frames = np.empty((len(indices), size, size, 3), np.uint8)
@@ -117,6 +141,21 @@ def count_frames(
     return len(take.grid()[0])
 
 
+def find_cuts(path: Path, config: CutConfig | None = None) -> list[Fraction]:
+    """Seconds from a file's first frame at which a new shot begins. Decodes the whole file once.
+
+    Raises:
+        MediaError: nothing decodes.
+    """
+    info = media.probe(path)
+    take, cutter = _Take(info, info.video.zero, None), CutFinder(config)
+    with reading(path):
+        for frame in take.frames():
+            cutter.see(frame)
+    tick = info.video.time_base
+    return [take.starts[number] * tick - info.video.zero for number in cutter.cuts()]
+
+
 @dataclass
 class _Take:
     """One pass over the frames of a range, in display order, with book-keeping."""
@@ -134,11 +173,11 @@ class _Take:
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Frames shown within the range: the one on display at its start, and all that follow."""
-        with media.opened(self.info.path) as container:
+        with opened(self.info.path) as container:
             stream = container.streams[self.info.video.index]
             if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
                 raise MediaError(f"{self.info.path.name}: the file changed while it was read")
-            stream.codec_context.thread_count = 1  # one worker a core: threads would only fight
+            limited(stream)
             sought = self._seek(container, stream)
             before: av.VideoFrame | None = None
             for frame in self._ordered(container, stream):
@@ -160,7 +199,12 @@ class _Take:
             if before is not None:
                 yield self._noted(before)
 
-    def grid(self) -> tuple[np.ndarray, dict[str, Any]]:
+    def times_of(self, numbers: Sequence[int]) -> list[float]:
+        """Seconds from the clip's start at which frames of this pass are shown."""
+        tick = self.info.video.time_base
+        return [media.seconds(self.starts[n] * tick - self.origin) for n in numbers]
+
+    def grid(self, longest_gap: float | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Which frame each grid frame shows, and what happened on the way."""
         info, tick = self.info, self.info.video.time_base
         name = info.path.name
@@ -180,6 +224,18 @@ class _Take:
         self._refuse_truncated(end)
         if self.stop is not None:
             end = min(end, self.stop)
+        if clock.frame_count(end - self.origin) > _FRAME_LIMIT:
+            raise MediaError(
+                f"{name}: {float(end - self.origin):.0f} s in one clip; at most "
+                f"{_FRAME_LIMIT // clock.FPS} s are read, give ranges"
+            )
+        still = float(gaps.max() * tick) if len(gaps) else 0.0
+        if longest_gap is not None and still > longest_gap:
+            at = float(starts[int(gaps.argmax())] * tick - self.origin)
+            raise MediaError(
+                f"{name}: no new picture for {still:.2f} s at {at:.2f} s; "
+                f"at most {longest_gap} s may be missing"
+            )
         try:
             indices = clock.displayed(starts, tick, self.origin, end)
         except ClockError as error:
@@ -190,7 +246,10 @@ class _Take:
             "source_frames": len(starts),
             "source_fps": None if rate is None else round(rate, 3),
             "variable_rate": bool(len(gaps) and gaps.max() - gaps.min() > 0.3 * typical),
-            "longest_gap_s": round(float(gaps.max() * tick), 4) if len(gaps) else 0.0,
+            "longest_gap_s": round(still, 4),
+            "missing_s": media.seconds(max(Fraction(0), self._promised(end) - end)),
+            "tone_mapped": info.video.hdr,
+            "colour_matrix": info.video.matrix,
             "source_frames_unseen": len(starts) - len(shown),
             "grid_frames_repeated": len(indices) - len(shown),
             "rotation": info.video.rotation,
@@ -202,13 +261,15 @@ class _Take:
             "cut_off": self.cut_off,
         }
 
-    def _refuse_truncated(self, end: Fraction) -> None:
+    def _promised(self, end: Fraction) -> Fraction:
+        """When the picture should end: as the header and the range say, else as it does."""
         announced = self.info.video.announced
         promised = [self.info.video.zero + announced] if announced is not None else []
         promised += [self.stop] if self.stop is not None else []
-        if not promised:
-            return
-        asked, got = min(promised) - self.origin, end - self.origin
+        return min(promised, default=end)
+
+    def _refuse_truncated(self, end: Fraction) -> None:
+        asked, got = self._promised(end) - self.origin, end - self.origin
         if got < asked * (1 - _SHORTFALL_LIMIT):
             raise MediaError(
                 f"{self.info.path.name}: truncated: {float(asked):.2f} s announced, "

@@ -210,7 +210,9 @@ def _probe_facts(info: media.MediaInfo) -> dict[str, Any]:
         "width": video.width,
         "height": video.height,
         "header_fps": None if video.rate is None else round(float(video.rate), 3),
+        "video_stream": video.index,
         "video_zero_s": media.seconds(video.zero),
+        "audio_stream": None if audio is None else audio.index,
         "audio_codec": None if audio is None else audio.codec,
         "unused_streams": list(info.others),
     }

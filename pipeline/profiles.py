@@ -10,7 +10,7 @@ from pipeline.errors import ProfileError
 from pipeline.features import FeatureSpec
 from pipeline.settings import configured
 
-MEDIA_VERSION = "1"
+MEDIA_VERSION = "2"
 """Changes when the same file may come out of pipeline.media* differently."""
 
 _SIZED = ("crop", "pose", "selfie")

@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from pipeline import clock, media
@@ -12,11 +13,14 @@ from pipeline.datasets import CORPORA, Label, plain
 from pipeline.datasets.sidecar import label_from, read_sidecar
 from pipeline.encoder import sha256_of
 from pipeline.errors import InputError, MediaError
+from pipeline.media_video import find_cuts
 from pipeline.source import ClipSource, clip_id, content_hash
 from pipeline.transcript import Transcript, Word
 
 LONGEST = 60
 """Seconds; a longer recording is cut into equal clips no longer than this."""
+SHORTEST_SHOT = 1
+"""Seconds; shots below this are left out, with the reason."""
 
 __all__ = ["ClipSource", "ScanResult", "scan"]
 
@@ -32,12 +36,13 @@ class ScanResult:
     """Other files, counted by ending."""
 
 
-def scan(folder: Path, dataset: str = "auto") -> ScanResult:
+def scan(folder: Path, dataset: str = "auto", *, shots: bool = False) -> ScanResult:
     """Find the clips of a folder (or of one file). Reads headers and hashes, decodes nothing.
 
     Args:
         folder: searched with all folders below it, in the order of names.
         dataset: a corpus of `pipeline.datasets.CORPORA`, or `auto`: each file by its own name.
+        shots: decode every file once and make each shot a clip of its own.
 
     Raises:
         InputError: no such folder or corpus, no video in it, or a table that cannot be read.
@@ -56,7 +61,7 @@ def scan(folder: Path, dataset: str = "auto") -> ScanResult:
             result.skipped[path.suffix.lower() or "(none)"] += 1
             continue
         try:
-            _add(path, root, dataset, told.pop(path, None), seen, result)
+            _add(path, root, dataset, told.pop(path, None), seen, result, shots=shots)
         except (MediaError, InputError) as reason:
             result.rejected.append((path, str(reason)))
     for path in told:
@@ -77,6 +82,8 @@ def _add(
     rows: list[Label] | None,
     seen: dict[str, Path],
     result: ScanResult,
+    *,
+    shots: bool,
 ) -> None:
     """Add the clips of one file; raise the reason why there are none."""
     name, label = _label(path, root, dataset)
@@ -89,8 +96,14 @@ def _add(
     if digest in seen:
         raise InputError(f"the same bytes as {seen[digest]}")
     seen[digest] = path
+    cuts = find_cuts(path) if shots else []
     for label in labels:
-        for start, end in _stretches(label, length, path):
+        for start, end in _stretches(label, length, path, cuts):
+            if cuts and (end or length) - (start or 0) < SHORTEST_SHOT:
+                why = f"a shot of {float((end or length) - (start or 0)):.2f} s at "
+                why += f"{float(start or 0):.2f} s; at least {SHORTEST_SHOT} s make a clip"
+                result.rejected.append((path, why))
+                continue
             transcript = _within(label.transcript, start, end)
             result.clips.append(
                 ClipSource(
@@ -128,25 +141,35 @@ def _label(path: Path, root: Path, dataset: str) -> tuple[str, Label]:
 
 
 def _stretches(
-    label: Label, length: Fraction, path: Path
+    label: Label, length: Fraction, path: Path, cuts: Sequence[Fraction]
 ) -> Iterator[tuple[Fraction | None, Fraction | None]]:
-    """The label's range, cut where it is longer than a clip may be, on whole frames."""
+    """The label's range, split at cuts, and cut on whole frames where it is too long for a clip."""
     begin, stop = label.start or Fraction(0), label.end
     if begin >= length:
         raise MediaError(
             f"{path.name}: the clip begins at {float(begin):.2f} s, "
             f"the file ends at {float(length):.2f} s"
         )
-    span = min(stop or length, length) - begin
+    inside = [cut for cut in cuts if begin < cut < min(stop or length, length)]
+    for start, end in pairwise([label.start, *inside, stop]):
+        yield from _pieces(start, end, length)
+
+
+def _pieces(
+    start: Fraction | None, end: Fraction | None, length: Fraction
+) -> Iterator[tuple[Fraction | None, Fraction | None]]:
+    """Equal pieces of at most `LONGEST` seconds, whole frames long."""
+    begin = start or Fraction(0)
+    span = min(end or length, length) - begin
     pieces = -int(-span // LONGEST)
     if pieces <= 1:
-        yield label.start, label.end
+        yield start, end
         return
     frames = -int(-(span * clock.FPS) // pieces)
     step = Fraction(frames, clock.FPS)
     for number in range(pieces):
         last = number == pieces - 1
-        yield begin + number * step, stop if last else begin + (number + 1) * step
+        yield begin + number * step, end if last else begin + (number + 1) * step
 
 
 def _within(

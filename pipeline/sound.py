@@ -3,18 +3,20 @@
 import math
 from pathlib import Path
 
-import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 from jaxtyping import Float32
 
-from pipeline import clock, media
+from pipeline import clock
 from pipeline.encoder import ClipInputs
 from pipeline.errors import MediaError
+from pipeline.media_file import opened
 from pipeline.transcript import Transcript
 
 SILENCE = 1e-4
 """Peak (of 1) below which there is nothing to say: -80 dBFS."""
+LONGEST = 3600
+"""Seconds of speech that are read at most: the samples are held in memory."""
 
 
 def read_sound(path: Path) -> Float32[np.ndarray, " samples"]:
@@ -25,12 +27,16 @@ def read_sound(path: Path) -> Float32[np.ndarray, " samples"]:
     """
     if not path.is_file():
         raise MediaError(f"{path}: no such file; give the path of a sound or video file")
+    seconds = 0.0
     chunks: list[np.ndarray] = []
     resampler = AudioResampler(format="flt", layout="mono", rate=clock.SAMPLE_RATE)
-    with media.reading(path), av.open(str(path.resolve()), metadata_errors="replace") as container:
+    with opened(path) as container:
         if not container.streams.audio:
             raise MediaError(f"{path.name}: no audio stream; give a file with speech")
         for frame in container.decode(audio=0):
+            seconds += frame.samples / max(frame.sample_rate, 1)
+            if seconds > LONGEST:
+                raise MediaError(f"{path.name}: over {LONGEST} s of sound; cut it")
             chunks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
         chunks += [part.to_ndarray()[0] for part in resampler.resample(None)]
     samples = np.concatenate([np.zeros(0, np.float32), *chunks])

@@ -52,15 +52,21 @@ class ClipMaker:
         rotation: int = 0,
         codec: str = "libx264",
         interlaced: bool = False,
+        picture: Callable[[int], np.ndarray] | None = None,
+        sound_codec: str | None = None,
+        tick: Fraction = TICK,
     ) -> Path:
-        """A clip of numbered frames shown at `times` (seconds); the last one for `last` seconds."""
+        """A clip of numbered frames shown at `times` (seconds); the last one for `last` seconds.
+
+        `picture` draws other frames than numbered ones.
+        """
         path = self.folder / name
         with av.open(str(path), "w") as container:
             video = container.add_stream(codec, rate=25)
             assert isinstance(video, av.VideoStream)
             video.width, video.height = size
             video.pix_fmt = "yuv420p"
-            video.codec_context.time_base = video.time_base = TICK
+            video.codec_context.time_base = video.time_base = tick
             video.options = {"crf": "12", "bf": "2", "g": "12"} if codec == "libx264" else {}
             if interlaced:
                 video.options |= {"x264-params": "tff=1"}
@@ -69,11 +75,12 @@ class ClipMaker:
             audio = None
             if sound is not None:
                 codec_of = "pcm_s16le" if path.suffix in (".mkv", ".mov", ".avi") else "aac"
-                audio = container.add_stream(codec_of, rate=rate, layout=layout)
-            length = round(last / TICK)
+                audio = container.add_stream(sound_codec or codec_of, rate=rate, layout=layout)
+            length = round(last / tick)
             for number, time in enumerate(times):
-                frame = av.VideoFrame.from_ndarray(numbered(number, *size), format="rgb24")
-                frame.pts, frame.time_base = round(time / TICK), TICK
+                drawn = picture(number) if picture else numbered(number, *size)
+                frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+                frame.pts, frame.time_base = round(time / tick), tick
                 for packet in video.encode(frame):
                     packet.duration = packet.duration or length
                     container.mux(packet)
