@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from flows.commands import cache, job, store
+from flows.commands import cache, care, job, store
 from flows.commands.options import EXIT_NOTHING_DONE
 from flows.server import quiet_defaults
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 # A typer added without a name puts its commands beside the others, in this order.
 app.add_typer(job.app)
 app.add_typer(cache.app)
+app.add_typer(care.app)
 app.add_typer(store.app, name="store")
 
 

@@ -45,9 +45,39 @@ class PreprocessConfig(FlowConfig):
         default=4.0, ge=0, description="Seconds more for each of its frames"
     )
     force: tuple[str, ...] = Field(default=(), description="Features to compute again though valid")
+    retry_failed: bool = Field(
+        default=False, description="Compute again what was quarantined or met an unexpected error"
+    )
     prune: bool = Field(
         default=False, description="Remove clips whose source is gone from the folder"
     )
+
+
+class UpdateConfig(PreprocessConfig):
+    """Raw clips to valid cells, their hyperplanes, and a release."""
+
+    hyperplanes: bool = Field(default=True, description="Fit emotion hyperplanes on what changed")
+    expression: str = Field(
+        default="expression/semantic", description="Feature the hyperplanes live in"
+    )
+    release: str | None = Field(
+        default=None, description="Name of the release, e.g. 'mead-{date}'; none: make none"
+    )
+
+    def preprocess(self) -> PreprocessConfig:
+        """The part of the first stage."""
+        fields = PreprocessConfig.model_fields
+        return PreprocessConfig(**{name: getattr(self, name) for name in fields})
+
+
+class MaintainConfig(FlowConfig):
+    """A store kept in order."""
+
+    store: str = Field(description="Folder or URL of the icechunk store")
+    keep_days: float = Field(
+        default=30.0, ge=1 / 24, description="Untagged snapshots older than this are forgotten"
+    )
+    read_data: bool = Field(default=False, description="Hold every chunk against its schema")
 
 
 class HyperplaneFlowConfig(FlowConfig):

@@ -2,6 +2,7 @@
 
 FlowError
 ├── NothingToDo     every clip was rejected, or what is needed is not in the store
+├── StoreDamaged    the store does not hold against itself
 └── ClusterGone     the Dask cluster cannot be reached, or went away
 """
 
@@ -12,6 +13,10 @@ class FlowError(Exception):
 
 class NothingToDo(FlowError):
     """No useful result is possible from what was given; the text says why and what would help."""
+
+
+class StoreDamaged(FlowError):
+    """Validation found damage; the text names it and the cure."""
 
 
 class ClusterGone(FlowError):

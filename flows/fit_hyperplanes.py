@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import HyperplaneFlowConfig
 from flows.errors import NothingToDo
+from flows.orchestra import call, note_table
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from pipeline.hyperplane_record import from_record, to_record
@@ -70,7 +70,7 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
             refused = stored[POOLED][1].get("refused", {})
             return _summary(sets, refused, snapshot.id, reused=True)
         names = expression_names(config.expression)
-        sets, refused = fit(snapshot, config.dataset, config.expression, clip_ids, names)
+        sets, refused = call(fit, snapshot, config.dataset, config.expression, clip_ids, names)
         metadata = {"flow": "fit-hyperplanes", "cells": key}
         message = f"hyperplanes of {len(sets)} scopes"
         origin = {"cells": key, "refused": refused}
@@ -79,7 +79,7 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
                 arrays, attributes = to_record(planes)
                 session.put_hyperplanes(config.expression, scope, arrays, attributes | origin)
         summary = _summary(sets, refused, session.snapshot_id or snapshot.id, reused=False)
-    create_table_artifact(key="hyperplanes", table=summary["planes"])
+    note_table("hyperplanes", summary["planes"])
     return summary
 
 

@@ -21,6 +21,7 @@ from flows.config import (
 from flows.errors import FlowError
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import fit_hyperplanes
+from flows.orchestra import call, run, server
 from flows.preprocess import preprocess
 from flows.presets import configured, head_settings, network_settings
 from flows.progress import finished_steps, forget_steps, step
@@ -46,7 +47,8 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
     """
     names = FeatureNames()
     videos = config.data or videos or render_samples(config)
-    cells = preprocess(
+    cells = call(
+        preprocess,
         PreprocessConfig(
             data=videos,
             store=config.store,
@@ -57,24 +59,26 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
             size=config.size,
             workers=config.workers,
             prune=True,  # the job is about this folder: what left it leaves the job
-        )
+        ),
     )
     say(cells["text"])
-    planes = fit_hyperplanes(HyperplaneFlowConfig(store=config.store, dataset=DATASET))
+    planes = call(fit_hyperplanes, HyperplaneFlowConfig(store=config.store, dataset=DATASET))
     network_folder = config.out / "network"
-    network = train_audio_expression(
+    network = call(
+        train_audio_expression,
         AudioExpressionFlowConfig(
             store=config.store,
             dataset=DATASET,
             out=network_folder,
             preset=config.preset,
             settings=config.network_settings,
-        )
+        ),
     )
     snapshot = Cache.open(config.store).snapshot()
     identity = choose_identity(snapshot, DATASET, names, config.identity)
     head_folder = config.out / "heads" / identity
-    head = train_head(
+    head = call(
+        train_head,
         HeadFlowConfig(
             store=config.store,
             dataset=DATASET,
@@ -82,11 +86,12 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
             out=head_folder,
             preset=config.preset,
             settings=config.head_settings,
-        )
+        ),
     )
     speech = choose_speech(snapshot, DATASET, names, identity, config)
     timeline = choose_timeline(network_folder, identity, speech.seconds, config.emotion)
-    video = synthesize(
+    video = call(
+        synthesize,
         SynthesizeConfig(
             store=config.store,
             dataset=DATASET,
@@ -100,7 +105,7 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
             render_size=config.render_size,
             profile=config.profile,
             overrides=config.overrides,
-        )
+        ),
     )
     summary: dict[str, Any] = {
         "identity": identity,
@@ -126,10 +131,11 @@ def times() -> list[tuple[str, float]]:
     return [("set up (once)", float(setup)), *steps] if setup else steps
 
 
-def run_main_job(config: MainJobConfig) -> dict[str, Any]:
+def run_main_job(config: MainJobConfig, *, own_server: bool = False) -> dict[str, Any]:
     """`main_job` from the command line.
 
-    A Prefect server starts while the sample clips are rendered.
+    The user's Prefect server records it. With ``own_server`` a temporary one does where there is
+    none: it starts while the sample clips are rendered. Otherwise the same functions run here.
     """
     forget_steps()
     began = time.monotonic()
@@ -138,11 +144,12 @@ def run_main_job(config: MainJobConfig) -> dict[str, Any]:
     except OSError as error:
         raise FlowError(f"{config.out} cannot be the job's folder: {error.strerror}") from error
     check_settings(config)
-    server = EarlyServer()
+    early = EarlyServer() if own_server and not server() else None
     samples = render_samples(config) if config.data is None else None
-    with step("start Prefect server"):
-        server.ready()
-    result = main_job(config, samples)
+    if early is not None:
+        with step("start Prefect server"):
+            early.ready()
+    result = main_job(config, samples) if early else run(main_job, config, samples)
     print_times(time.monotonic() - began)
     return result
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
+from prefect.events import emit_event
 
 
 class Wrapped(Protocol):
@@ -81,6 +82,12 @@ def note_text(key: str, markdown: str, description: str = "") -> None:
     """Keep a text with the flow run, where there is one."""
     if recorded():
         create_markdown_artifact(key=key, markdown=markdown, description=description)
+
+
+def note_event(event: str, resource: str, payload: dict[str, Any]) -> None:
+    """Tell the server's automations, where there is a server."""
+    if recorded():
+        emit_event(event, {"prefect.resource.id": resource}, payload=payload)
 
 
 def server() -> str | None:

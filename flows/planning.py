@@ -11,6 +11,12 @@ from pipeline.scan import ScanResult, scan
 from pipeline.source import ClipSource
 from store import Cache, ClipRow, EncoderKey, FeatureSchema, Plan, Snapshot, SourceKey
 
+QUARANTINED = "quarantined: "
+"""How the reason of a clip begins that kills its worker."""
+
+BUG = "unexpected "
+"""How a reason begins that is a fault of emohead or of a decoder, not of the clip."""
+
 
 def profile_of(config: PreprocessConfig) -> Profile:
     """The profile with its overrides."""
@@ -74,11 +80,29 @@ def clip_row(source: ClipSource, frames: int, cells: dict[str, str]) -> ClipRow:
     )
 
 
-def newest(location: str) -> Snapshot | None:
-    """The newest snapshot of a store, or None where there is no store yet."""
+def store_of(location: str) -> Cache | None:
+    """The store, or None where there is none yet."""
     if "://" not in location and not Path(location).is_dir():
         return None
-    return Cache.open(location).snapshot()
+    return Cache.open(location)
+
+
+def newest(location: str) -> Snapshot | None:
+    """The newest snapshot of a store, or None where there is no store yet."""
+    cache = store_of(location)
+    return cache.snapshot() if cache is not None else None
+
+
+def failed_cells(snapshot: Snapshot | None, dataset: str) -> list[tuple[str, str]]:
+    """(clip, feature) of the cells that were rejected for no fault of the clip's own."""
+    if snapshot is None or not snapshot.has_dataset(dataset):
+        return []
+    return [
+        (str(clip_id), feature)
+        for clip_id, text in snapshot.clips(dataset).rejected.items()
+        for feature, reason in json.loads(text).items()
+        if reason.startswith((QUARANTINED, BUG))
+    ]
 
 
 def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile]:
@@ -91,7 +115,13 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     scanned = scan(config.data, config.corpus)
     keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)
-    plan = store.plan(newest(config.store), config.dataset, keys, wanted, config.force)
+    before = newest(config.store)
+    force: list[str | tuple[str, str]] = list(config.force)
+    if config.retry_failed:
+        here = {key.clip_id for key in keys}
+        failed = failed_cells(before, config.dataset)
+        force += [(clip, feature) for clip, feature in failed if clip in here and feature in wanted]
+    plan = store.plan(before, config.dataset, keys, wanted, force)
     return scanned, plan, profile
 
 

@@ -5,14 +5,14 @@ hour costs the clips of one round. A clip whose worker dies is tried alone, and 
 reason when its worker dies again; the clips that were under way beside it lose nothing.
 """
 
+import statistics
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flows.config import PreprocessConfig
 from flows.crew import Crew
-from flows.planning import clip_row, feature_schemas
+from flows.planning import QUARANTINED, clip_row, feature_schemas
 from flows.progress import Step
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.clock import FPS
@@ -22,9 +22,6 @@ from pipeline.profiles import Profile
 from pipeline.source import ClipSource
 from store import Batch, Cache, ClipWrite, Plan, Snapshot, write_clip
 from store.session import WriteSession
-
-QUARANTINED = "quarantined: "
-"""How the reason of a clip begins that kills its worker."""
 
 TRIES_ALONE = 2
 
@@ -172,12 +169,13 @@ def batch_size(config: PreprocessConfig, clips: int, workers: int) -> int:
 
 
 def rates(records: Sequence[ClipRecord]) -> dict[str, float]:
-    """Seconds per frame of each stage, for the estimates of later plans."""
-    seconds: Counter[str] = Counter()
-    frames: Counter[str] = Counter()
+    """Seconds per frame of each stage, for the estimates of later plans.
+
+    The median over clips: a worker's first clip also pays for loading its models.
+    """
+    found: dict[str, list[float]] = {}
     for record in records:
         for stage, spent in record.seconds.items():
             if record.frames:
-                seconds[stage] += spent
-                frames[stage] += record.frames
-    return {stage: seconds[stage] / frames[stage] for stage in seconds}
+                found.setdefault(stage, []).append(spent / record.frames)
+    return {stage: statistics.median(values) for stage, values in found.items()}

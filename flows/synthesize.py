@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.config import SynthesizeConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
+from flows.orchestra import call
 from flows.progress import step
 from flows.train_head import head_clips, head_data
 from models import Speech, SpeechFeatures, load, read_steps, speak
@@ -163,14 +164,14 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
     """
     snapshot = Cache.open(config.store).snapshot(config.ref)
     profile = load_profile(config.profile, **config.overrides)
-    speech, _, facts = expression_of(config, profile)
+    speech, _, facts = call(expression_of, config, profile)
     track = driving_track(snapshot, config.dataset, config.identity, config.names)
     config.out.parent.mkdir(parents=True, exist_ok=True)
     clip_ids = head_clips(snapshot, config.dataset, config.identity, config.names)
     everything = head_data(snapshot, config.dataset, clip_ids, config.names)
     samples = read_sound(config.audio)
     sound = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    render_video(config, speech.alpha, sound, track, everything)
+    call(render_video, config, speech.alpha, sound, track, everything)
     arrays = config.out.with_suffix(".npz")
     np.savez_compressed(
         arrays,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows import reuse
@@ -18,6 +17,7 @@ from flows.config import AudioExpressionFlowConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import planes_key, read_planes
+from flows.orchestra import call, note_table
 from flows.presets import configured, network_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
@@ -149,10 +149,10 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
     reused = reuse.is_finished(config.out, key)
     if not reused:
         reuse.start(config.out, key)
-        train(data, settings, config.out)
+        call(train, data, settings, config.out)
         reuse.finish(config.out, key)
     summary = evaluate(data, config.out)
-    create_table_artifact(key="audio-expression", table=summary["table"])
+    note_table("audio-expression", summary["table"])
     return {**summary, "reused": reused, "snapshot": snapshot.id}
 
 

@@ -15,6 +15,7 @@ from flows.config import HeadFlowConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import planes_key, read_planes
+from flows.orchestra import call
 from flows.presets import configured, head_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
@@ -147,7 +148,7 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
         reuse.start(config.out, key)
         data = head_data(snapshot, config.dataset, clip_ids, config.names)
         provenance = {"snapshot": snapshot.id, "identity": config.identity, **key}
-        train(data, settings, config.out, provenance)
+        call(train, data, settings, config.out, provenance)
         reuse.finish(config.out, key)
     return {
         "identity": config.identity,

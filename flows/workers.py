@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from flows.planning import with_upstream
+from flows.planning import BUG, with_upstream
 from pipeline.clock import FPS
 from pipeline.profiles import Profile, load_profile
 from pipeline.source import ClipSource
@@ -27,9 +27,6 @@ from store import ClipWrite, Fork, Snapshot, write_clip
 
 if TYPE_CHECKING:
     from pipeline.process import ClipResult
-
-BUG = "unexpected "
-"""How a reason begins that is a fault of emohead or of a decoder, not of the clip."""
 
 AWAY = "out of reach: "
 """How a reason begins that may be gone at the next run: such a cell stays absent."""

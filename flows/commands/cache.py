@@ -1,4 +1,4 @@
-"""Commands that bring the cache up to date: plan, preprocess."""
+"""Commands that bring the cache up to date: plan, preprocess, update."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,8 @@ def plan(
     Example: emohead plan videos --store out/store
     """
     from flows.config import PreprocessConfig
-    from flows.planning import plan_preprocess, plan_text
+    from flows.estimate import estimate
+    from flows.planning import plan_preprocess, plan_text, store_of
 
     config = PreprocessConfig(
         data=folder,
@@ -38,11 +39,22 @@ def plan(
         workers=workers,
         overrides=nested(override),
     )
-    scanned, cells, _ = plan_preprocess(config)
+    scanned, cells, profile = plan_preprocess(config)
+    expected = estimate(cells, scanned.clips, profile, store_of(config.store))
     if as_json:
-        typer.echo(json.dumps([cell._asdict() for cell in cells.cells]))
+        found = {
+            "cells": [cell._asdict() for cell in cells.cells],
+            "removed": list(cells.removed),
+            "refused": [{"file": str(path), "reason": why} for path, why in scanned.rejected],
+            "frames": expected.frames,
+            "worker_seconds": expected.seconds,
+            "not_timed": list(expected.unmeasured),
+        }
+        typer.echo(json.dumps(found))
     else:
         typer.echo(plan_text(scanned, cells))
+        if cells.cells:
+            typer.echo(expected.text(workers))
 
 
 @app.command()
@@ -59,6 +71,9 @@ def preprocess(
     cluster: Annotated[
         str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Try again what died, hung or met a bug.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Videos to valid cells; what is valid already is not computed again.
@@ -78,6 +93,51 @@ def preprocess(
         overrides=nested(override),
         force=tuple(force or ()),
         cluster=cluster,
+        retry_failed=retry_failed,
     )
     summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2) if as_json else summary["text"])
+
+
+@app.command()
+def update(
+    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    store: Annotated[
+        str, typer.Option(help="Folder or URL of the store.")
+    ] = "emohead-output/store",
+    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
+    corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    release: Annotated[
+        str | None, typer.Option(help="Name the result, e.g. mead-{date}, if anything changed.")
+    ] = None,
+    prune: Annotated[bool, typer.Option(help="Remove clips that left the folder.")] = False,
+    workers: Workers = 2,
+    size: Size = 256,
+    override: Override = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What a nightly schedule does: new and changed videos to cells, hyperplanes, a release.
+
+    Example: emohead update videos --store out/store --release "mead-{date}"
+    """
+    from flows.config import UpdateConfig
+    from flows.orchestra import run
+    from flows.update import update as flow
+
+    config = UpdateConfig(
+        data=folder,
+        store=store,
+        dataset=dataset,
+        corpus=corpus,
+        release=release,
+        prune=prune,
+        workers=workers,
+        size=size,
+        overrides=nested(override),
+        cluster=cluster,
+    )
+    summary = run(flow, config)
+    typer.echo(json.dumps(summary, indent=2, default=str) if as_json else summary["text"])

@@ -20,7 +20,7 @@ from flows.commands.options import (
 app = typer.Typer()
 
 
-def _main_job(config: dict[str, Any], train: list[str] | None) -> None:
+def _main_job(config: dict[str, Any], train: list[str] | None, *, own_server: bool = False) -> None:
     settings = nested(train)
     unknown = sorted(set(settings) - {"network", "head"})
     if unknown:
@@ -33,7 +33,8 @@ def _main_job(config: dict[str, Any], train: list[str] | None) -> None:
             **config,
             network_settings=settings.get("network", {}),
             head_settings=settings.get("head", {}),
-        )
+        ),
+        own_server=own_server,
     )
     typer.echo(f"video:  {summary['video']}\nreport: {summary['report']}")
 
@@ -58,7 +59,8 @@ def demo(
     Example: emohead demo --out demo-output
     """
     config = {"out": out, "data": data, "identity": identity, "audio": audio, "emotion": emotion}
-    _main_job(config | {"workers": workers, "size": size, "overrides": nested(override)}, train)
+    extra = {"workers": workers, "size": size, "overrides": nested(override)}
+    _main_job(config | extra, train, own_server=True)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from prefect.testing.utilities import prefect_test_harness
 from pipeline.samples import make_samples
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A real Prefect API on its own database; nested or repeated harnesses hang."""
     with prefect_test_harness(server_startup_timeout=180):

@@ -1,0 +1,59 @@
+"""The deployments of prefect.yaml on a real server, and a real worker that finishes a run."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+
+from store import Cache
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_SECONDS = 200
+
+
+def prefect(*arguments: str) -> str:
+    environment = os.environ | {
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        "EMOHEAD_HOME": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_all_deployments_are_made_and_a_worker_finishes_an_update(clips: Path) -> None:
+    for pool in ("cpu", "gpu"):
+        prefect("work-pool", "create", pool, "--type", "process")
+    prefect("deploy", "--all")
+    named = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    with get_client(sync_client=True) as client:
+        made = {deployment.name for deployment in client.read_deployments()}
+        assert made == {deployment["name"] for deployment in named}
+        nightly = client.read_deployment_by_name("update/nightly")
+        # A form refuses wrong parameters before anything runs.
+        assert nightly.enforce_parameter_schema
+        for path in clips.glob("*_s5.*"):
+            path.unlink()
+        store = str(clips.parent / "store")
+        config = {"data": str(clips), "store": store, "size": 128, "release": "made-by-worker"}
+        run = client.create_flow_run_from_deployment(nightly.id, parameters={"config": config})
+        prefect("worker", "start", "--pool", "cpu", "--run-once", "--limit", "1")
+        deadline = time.monotonic() + RUN_SECONDS
+        while not (state := client.read_flow_run(run.id).state) or not state.is_final():
+            assert time.monotonic() < deadline, state
+            time.sleep(1)
+        assert state.is_completed(), state.message
+    cache = Cache.open(store)
+    assert list(cache.tags()) == ["made-by-worker"]
+    cells = cache.snapshot("made-by-worker").cells("clips")
+    assert (cells["expression/semantic"] != "").sum() == 2
