@@ -7,6 +7,7 @@ from store.errors import (
     CellRejectedError,
     ConflictError,
     CorruptionError,
+    ExportError,
     LocationError,
     PackError,
     PlanError,
@@ -16,6 +17,7 @@ from store.errors import (
     WindowError,
     WriteError,
 )
+from store.exporting import Export, export
 from store.fingerprints import fingerprint
 from store.fork import Batch, ClipWrite, Fork, Slot, write_clip
 from store.image_codec import ImageCodec
@@ -44,6 +46,8 @@ __all__ = [
     "Diff",
     "Difference",
     "EncoderKey",
+    "Export",
+    "ExportError",
     "FeatureSchema",
     "Fork",
     "ImageCodec",
@@ -68,6 +72,7 @@ __all__ = [
     "WriteError",
     "WriteSession",
     "diff",
+    "export",
     "fingerprint",
     "migrate",
     "pack",

@@ -12,7 +12,8 @@ StoreError
 ├── PlanError          a plan that cannot be made (correct the profile)
 ├── ConflictError      another writer was first, again and again (run again)
 ├── CorruptionError    stored bytes that cannot be read back (re-plan those cells)
-└── PackError          a pack that is damaged or does not hold what is asked (build it again)
+├── PackError          a pack that is damaged or does not hold what is asked (build it again)
+└── ExportError        an export that cannot be written where it was wanted (choose another folder)
 """
 
 
@@ -66,3 +67,7 @@ class CorruptionError(StoreError):
 
 class PackError(StoreError):
     """A pack that cannot serve what is asked."""
+
+
+class ExportError(StoreError):
+    """An export that cannot be written."""
