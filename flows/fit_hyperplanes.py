@@ -72,12 +72,20 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
         names = expression_names(config.expression)
         sets, refused = call(fit, snapshot, config.dataset, config.expression, clip_ids, names)
         metadata = {"flow": "fit-hyperplanes", "cells": key}
+        identity = snapshot.clips(config.dataset).identity
         message = f"hyperplanes of {len(sets)} scopes"
         origin = {"cells": key, "refused": refused}
         with cache.write(config.dataset, {}, message, metadata) as session:
             for scope, planes in sets.items():
                 arrays, attributes = to_record(planes)
-                session.put_hyperplanes(config.expression, scope, arrays, attributes | origin)
+                session.put_hyperplanes(
+                    config.expression,
+                    scope,
+                    arrays,
+                    attributes | origin,
+                    clips=[c for c in clip_ids if scope in (POOLED, identity[c])],
+                    reads=(config.expression, MAR),
+                )
         summary = _summary(sets, refused, session.snapshot_id or snapshot.id, reused=False)
     note_table("hyperplanes", summary["planes"])
     return summary

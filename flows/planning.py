@@ -2,6 +2,7 @@
 written here."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import store
@@ -13,6 +14,9 @@ from store import Cache, ClipRow, EncoderKey, FeatureSchema, Plan, Snapshot, Sou
 
 QUARANTINED = "quarantined: "
 """How the reason of a clip begins that kills its worker."""
+
+SHOWN = 20
+"""Changed labels a plan lists one by one."""
 
 BUG = "unexpected "
 """How a reason begins that is a fault of emohead or of a decoder, not of the clip."""
@@ -122,11 +126,20 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
         failed = failed_cells(before, config.dataset)
         force += [(clip, feature) for clip, feature in failed if clip in here and feature in wanted]
     plan = store.plan(before, config.dataset, keys, wanted, force)
+    if before is not None and before.has_dataset(config.dataset):
+        told = [clip_row(source, 0, {}) for source in scanned.clips]
+        changes = store.row_changes(before.table(config.dataset), told)
+        plan = replace(plan, rows=tuple(changes))
     return scanned, plan, profile
 
 
 def plan_text(scanned: ScanResult, plan: Plan) -> str:
     """The plan and the refused files, in words."""
     lines = [plan.summary()]
+    lines += [
+        f"  label: {r.clip_id}: {r.column} {r.before!r} → {r.after!r}" for r in plan.rows[:SHOWN]
+    ]
+    if len(plan.rows) > SHOWN:
+        lines.append(f"  and {len(plan.rows) - SHOWN} more labels")
     lines += [f"  refused: {path.name}: {reason}" for path, reason in scanned.rejected]
     return "\n".join(lines)

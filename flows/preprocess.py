@@ -78,7 +78,7 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
     note_text("plan", f"```\n{text}\n```", "What and why")
     records: list[ClipRecord] = []
     snapshot = cache.snapshot().id
-    if plan.cells or (config.prune and plan.removed):
+    if plan.cells or plan.rows or (config.prune and plan.removed):
         records, snapshot = compute_plan(config, cache, scanned, plan, profile)
     summary = summarise(scanned, plan, records, snapshot, time.monotonic() - began)
     if summary["rejections"]:
@@ -150,6 +150,7 @@ def summarise(
     return {
         "planned": len(plan.cells),
         "reasons": {f"{feature}: {reason}": n for (feature, reason), n in plan.counts().items()},
+        "labels": len(plan.rows),
         "computed": computed,
         "frames": frames,
         "rejections": rejections,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from flows.config import PreprocessConfig
 from flows.crew import Crew
-from flows.planning import QUARANTINED, clip_row, feature_schemas
+from flows.planning import QUARANTINED, clip_row, encoder_keys, feature_schemas
 from flows.progress import Step
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.clock import FPS
@@ -57,6 +57,8 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
     config = work.config
     clip_ids = list(work.plan.by_clip)
     removed = work.plan.removed if config.prune else ()
+    # A clip that is computed has its labels written along with its cells.
+    relabelled = sorted({change.clip_id for change in work.plan.rows} - set(clip_ids))
     rounds = [
         clip_ids[first : first + config.clips_per_commit]
         for first in range(0, len(clip_ids), config.clips_per_commit)
@@ -66,6 +68,11 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
     for number, several in enumerate(rounds or [[]], 1):
         part = f", round {number} of {len(rounds)}" if len(rounds) > 1 else ""
         cells = sum(len(work.plan.by_clip[clip_id]) for clip_id in several)
+        what = f"{cells} cells of {len(several)} clips{part}"
+        if number == 1 and relabelled:
+            what += f", labels of {len(relabelled)} clips"
+        if number == 1 and removed:
+            what += f", {len(removed)} clips removed"
         metadata = {
             "run_id": run_id,
             "plan_hash": work.plan.hash,
@@ -76,14 +83,16 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
         with work.cache.write(
             config.dataset,
             schemas,
-            f"preprocess: {cells} cells of {len(several)} clips{part}",
+            f"preprocess: {what}",
             metadata,
             # An array of another form is begun anew once, before its first clip is written.
             reshaped(work) if number == 1 else (),
+            encoders=encoder_keys(work.profile, config.features),
         ) as session:
             done = one_round(work, crew, answers, session, several) if several else []
-            if number == 1 and removed:
+            if number == 1:
                 session.remove_clips(removed)
+                session.update_rows([clip_row(work.sources[c], 0, {}) for c in relabelled])
             session.annotate(rates=rates(done))
         records += done
     return records, work.cache.snapshot().id

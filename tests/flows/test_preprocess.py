@@ -139,7 +139,7 @@ def test_too_few_emotions_for_a_hyperplane_are_said_and_the_whitening_is_kept(cl
     for path in clips.glob("*sad*"):
         path.unlink()
     preprocess(config(clips, features=("expression/semantic", "face/mar")))
-    fitted = fit_hyperplanes(HyperplaneFlowConfig(store=str(clips.parent / "store")))
+    fitted = call(fit_hyperplanes, HyperplaneFlowConfig(store=str(clips.parent / "store")))
     assert fitted["planes"] == []
     assert any("add clips of another emotion" in r["reason"] for r in fitted["rejected"])
 
@@ -147,10 +147,37 @@ def test_too_few_emotions_for_a_hyperplane_are_said_and_the_whitening_is_kept(cl
 def test_hyperplanes_are_stored_and_not_fitted_twice(sample_clips: Path, tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     preprocess(config(sample_clips, store=store, features=("expression/semantic", "face/mar")))
-    first = fit_hyperplanes(HyperplaneFlowConfig(store=store))
+    first = call(fit_hyperplanes, HyperplaneFlowConfig(store=store))
     assert {p["scope"] for p in first["planes"]} == {"iris", "milo", "pooled"}
     assert not first["reused"]
-    again = fit_hyperplanes(HyperplaneFlowConfig(store=store))
+    again = call(fit_hyperplanes, HyperplaneFlowConfig(store=store))
     assert again["reused"]
     assert json.dumps(again["planes"]) == json.dumps(first["planes"])
     assert again["snapshot"] == first["snapshot"]
+
+
+def test_a_corrected_label_costs_no_cell_and_takes_the_hyperplanes_with_it(
+    sample_clips: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clips"
+    shutil.copytree(sample_clips, folder)
+    job = config(folder, store=str(tmp_path / "store"), features=("expression/semantic",))
+    preprocess(job)
+    preprocess(config(folder, store=job.store, features=("face/mar",)))
+    call(fit_hyperplanes, HyperplaneFlowConfig(store=job.store))
+    sidecar = folder / "iris_happy_s1.json"
+    facts = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(facts | {"emotion": "sad"}))
+
+    _, plan, _ = plan_preprocess(job)
+    assert plan.cells == []
+    (change,) = plan.rows
+    assert (change.column, change.before, change.after) == ("emotion", "happy", "sad")
+    summary = preprocess(job)
+    assert (summary["computed"], summary["labels"]) == (0, 1)
+    assert "emotion 'happy' → 'sad'" in summary["text"]
+    after = Cache.open(job.store).snapshot()
+    assert after.clips(DATASET).emotion[change.clip_id] == "sad"
+    # Planes fitted on the wrong label are gone: of that person, and of all; the other's stay.
+    assert after.hyperplane_scopes(DATASET, "expression/semantic") == ["milo"]
+    assert preprocess(job)["labels"] == 0
