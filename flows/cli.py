@@ -9,8 +9,8 @@ import sys
 
 import typer
 
-from flows.commands import cache, care, job, store
-from flows.commands.options import EXIT_NOTHING_DONE
+from flows.commands import cache, care, job, store, train
+from flows.commands.options import EXIT_NOTHING_DONE, EXIT_WRONG_USAGE
 from flows.server import quiet_defaults
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 # A typer added without a name puts its commands beside the others, in this order.
 app.add_typer(job.app)
 app.add_typer(cache.app)
+app.add_typer(train.app)
 app.add_typer(care.app)
 app.add_typer(store.app, name="store")
 
@@ -37,6 +38,18 @@ def expected_errors() -> tuple[type[Exception], ...]:
     return (FlowError, ModelError, PipelineError, RenderError, StoreError)
 
 
+def refusals(error: Exception) -> list[str]:
+    """What is wrong with a flow's parameters, a line each; empty if that is not the error."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return []
+    return [
+        f"{'.'.join(map(str, detail['loc']))} = {detail['input']!r}: {detail['msg']}"
+        for detail in error.errors()
+    ]
+
+
 def main() -> None:
     """Entry point of the `emohead` command."""
     quiet_defaults()
@@ -46,6 +59,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:
+        if told := refusals(error):
+            sys.stderr.write("".join(f"emohead: {line}\n" for line in told))
+            sys.exit(EXIT_WRONG_USAGE)
         if isinstance(error, expected_errors()):
             sys.stderr.write(f"emohead: {error}\n")
             sys.exit(EXIT_NOTHING_DONE)

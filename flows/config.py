@@ -27,7 +27,9 @@ class PreprocessConfig(FlowConfig):
     features: tuple[str, ...] = Field(
         default=(), description="Features to compute; none named means all"
     )
-    size: int = Field(default=256, ge=64, le=1024, description="Side of the face crop in pixels")
+    size: int = Field(
+        default=256, ge=64, le=1024, multiple_of=2, description="Side of the face crop in pixels"
+    )
     workers: Workers = Field(default=2, description="Worker processes; one thread each")
     clips_per_task: int = Field(default=8, ge=1, le=500, description="Clips of one task")
     clips_per_commit: int = Field(
@@ -160,7 +162,9 @@ class MainJobConfig(FlowConfig):
     corpus: str = Field(default="auto", description="Naming scheme of the videos")
     profile: str = Field(default="embedded", description="Set of encoders")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
-    size: int = Field(default=256, ge=64, le=1024, description="Side of the face crop in pixels")
+    size: int = Field(
+        default=256, ge=64, le=1024, multiple_of=2, description="Side of the face crop in pixels"
+    )
     identity: str | None = Field(
         default=None, description="Whose head; none: the one with most frames"
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+EXIT_WRONG_USAGE = 2
 EXIT_NOTHING_DONE = 3
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job writes.")]

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.commands.options import nested
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,3 +60,21 @@ def test_a_store_that_is_not_there_says_what_makes_one(tmp_path: Path) -> None:
     result = emohead("store", "info", str(tmp_path / "store"))
     assert result.returncode == 3
     assert "run preprocessing" in result.stderr
+
+
+def test_wrong_parameters_are_refused_before_anything_begins(tmp_path: Path) -> None:
+    result = emohead("preprocess", str(tmp_path), "--store", str(tmp_path / "s"), "--size", "255")
+    assert result.returncode == 2
+    assert result.stderr.strip() == "emohead: size = 255: Input should be a multiple of 2"
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "run", "samples", "plan", "preprocess", "update", "fit-hyperplanes", "train network",
+     "train head", "synthesize", "doctor", "status", "maintain"],
+)  # fmt: skip
+def test_every_command_shows_an_example(command: str) -> None:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=200)
+    assert shown.exit_code == 0
+    assert f"Example: emohead {command}" in shown.stdout

@@ -1,0 +1,153 @@
+"""Commands that train and use models: fit-hyperplanes, train network, train head, synthesize.
+
+They share the folder layout of `emohead run`: OUT/store, OUT/network, OUT/heads/IDENTITY.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from flows.commands.options import Emotion, Json, Out, Setting, nested
+
+app = typer.Typer()
+train_app = typer.Typer(help="Train from a store: network, head.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
+Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
+Ref = Annotated[str, typer.Option("--ref", help="Branch, release or snapshot id to read.")]
+Preset = Annotated[Literal["demo", "paper"], typer.Option(help="Sizes and number of steps.")]
+OUT = Path("emohead-output")
+
+
+def _settings(train: list[str] | None, group: str) -> dict[str, Any]:
+    settings = nested(train)
+    if unknown := sorted(set(settings) - {group}):
+        raise typer.BadParameter(f"--train {unknown[0]}...: this command knows {group}.NAME")
+    return settings.get(group, {})
+
+
+@app.command("fit-hyperplanes")
+def fit_hyperplanes(out: Out = OUT, store: Store = None, as_json: Json = False) -> None:
+    """Fit the emotion directions of every identity, and pooled, from the valid expression cells.
+
+    Example: emohead fit-hyperplanes --out out
+    """
+    from flows.config import HyperplaneFlowConfig
+    from flows.fit_hyperplanes import fit_hyperplanes as flow
+    from flows.orchestra import run
+
+    summary = run(flow, HyperplaneFlowConfig(store=store or str(out / "store")))
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    for plane in summary["planes"]:
+        held_out = plane["held-out accuracy"]
+        accuracy = f"{held_out:.3f} on held-out clips" if held_out is not None else plane["how"]
+        typer.echo(f"{plane['scope']:<16} {plane['emotion']:<10} {accuracy}")
+    for refusal in summary["rejected"]:
+        typer.echo(f"{refusal['scope']:<16} {refusal['emotion']:<10} none: {refusal['reason']}")
+
+
+@train_app.command("network")
+def train_network(
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    preset: Preset = "paper",
+    train: Setting = None,
+    as_json: Json = False,
+) -> None:
+    """Train the audio-expression network into OUT/network; a killed run goes on where it was.
+
+    Example: emohead train network --out out --preset demo --train network.steps=500
+    """
+    from flows.config import AudioExpressionFlowConfig
+    from flows.orchestra import run
+    from flows.train_audio_expression import train_audio_expression as flow
+
+    config = AudioExpressionFlowConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        out=out / "network",
+        preset=preset,
+        settings=_settings(train, "network"),
+    )
+    summary = run(flow, config)
+    if as_json:
+        typer.echo(json.dumps(summary, default=str))
+        return
+    for row in summary["table"]:
+        typer.echo("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+
+
+@train_app.command("head")
+def train_head(
+    identity: Annotated[str, typer.Option("--identity", help="Whose head.")],
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    preset: Preset = "paper",
+    train: Setting = None,
+    as_json: Json = False,
+) -> None:
+    """Train the head of one identity into OUT/heads/IDENTITY.
+
+    Example: emohead train head --identity M030 --out out --preset demo
+    """
+    from flows.config import HeadFlowConfig
+    from flows.orchestra import run
+    from flows.train_head import train_head as flow
+
+    config = HeadFlowConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        identity=identity,
+        out=out / "heads" / identity,
+        preset=preset,
+        settings=_settings(train, "head"),
+    )
+    summary = run(flow, config)
+    typer.echo(json.dumps(summary, default=str) if as_json else f"head: {config.out}")
+
+
+@app.command()
+def synthesize(
+    identity: Annotated[str, typer.Option("--identity", help="Whose head speaks.")],
+    audio: Annotated[Path, typer.Option("--audio", help="Speech; any file ffmpeg reads.")],
+    emotion: Emotion = None,
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    video: Annotated[Path | None, typer.Option(help="Video; default: OUT/video.mp4.")] = None,
+    render_size: Annotated[
+        int | None, typer.Option(min=32, max=1024, help="Side the head is rendered at.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Speech and a timeline of emotions to a video, by the network and head of OUT.
+
+    Example: emohead synthesize --identity M030 --audio a.wav --emotion "happy@0-2, sad@3-5:0.8"
+    """
+    from flows.config import SynthesizeConfig
+    from flows.orchestra import run
+    from flows.synthesize import synthesize as flow
+
+    config = SynthesizeConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        identity=identity,
+        head=out / "heads" / identity,
+        network=out / "network",
+        audio=audio,
+        emotion=emotion,
+        out=video or out / "video.mp4",
+        render_size=render_size,
+    )
+    record = run(flow, config)
+    typer.echo(json.dumps(record, default=str) if as_json else f"video: {record['video']}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
