@@ -3,6 +3,7 @@
 Cached features of many clips to a network that predicts expression.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,18 +23,17 @@ from flows.presets import configured, network_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from models import (
-    LabelledClip,
     SpeechFeatures,
     SplitKey,
     TrainConfig,
     TrainingData,
     assign_splits,
-    join_clips,
     read_steps,
 )
 from models.data import Split
+from models.pack_data import PackFeatures, training_data_of
 from pipeline.hyperplanes import POOLED, HyperplaneSet
-from store import Cache, Snapshot
+from store import Cache, Snapshot, pack
 
 
 def splits_of(snapshot: Snapshot, dataset: str, clip_ids: list[str]) -> dict[str, Split]:
@@ -57,14 +57,31 @@ def speech_cells(
         tokens = snapshot.tokens(dataset, names.text, clip_id)
         index = snapshot.read(dataset, names.text, clip_id)
     else:
-        width = snapshot.features(dataset)[names.text].token_dim or 0
-        tokens = np.zeros((0, width), np.float32)
+        tokens = np.zeros((0, token_width(snapshot, dataset, names.text)), np.float32)
         index = np.full(len(audio), -1, np.int32)
     return SpeechFeatures(audio, emotion, tokens, index)
 
 
-def training_data(snapshot: Snapshot, dataset: str, names: FeatureNames) -> TrainingData:
-    """All clips with sound and a face.
+def token_width(snapshot: Snapshot, dataset: str, text: str) -> int:
+    """Channels of a token, by the store's schema.
+
+    Raises:
+        NothingToDo: the dataset has no such token table.
+    """
+    schema = snapshot.features(dataset).get(text)
+    if schema is None or not schema.token_dim:
+        raise NothingToDo(
+            f"{dataset!r} has no token table {text!r}; run `emohead preprocess` with a text encoder"
+        )
+    return schema.token_dim
+
+
+def training_data(
+    snapshot: Snapshot, dataset: str, names: FeatureNames, packs: Path
+) -> TrainingData:
+    """All clips with sound and a face, read from packs in the folder `packs`.
+
+    Packs of other snapshots that lie in the folder are removed.
 
     Raises:
         NothingToDo: there is none.
@@ -86,32 +103,52 @@ def training_data(snapshot: Snapshot, dataset: str, names: FeatureNames) -> Trai
             f"no clip has both sound and a face ({reasons or 'the cells are absent'}); add clips "
             "with speech"
         )
-    splits = splits_of(snapshot, dataset, clip_ids)
-    clips = [
-        LabelledClip(
-            clip_id=clip_id,
-            identity=table.identity[clip_id],
-            emotion=known_tag(planes, table.identity[clip_id], table.emotion[clip_id]),
-            features=speech_cells(snapshot, dataset, clip_id, names),
-            expression=snapshot.read(dataset, names.expression, clip_id),
-            sentence=table.sentence[clip_id] or None,
-            split=splits[clip_id],
-        )
-        for clip_id in clip_ids
-    ]
+    seen = set(clips_with(snapshot, dataset, (names.mouth,)))
+    mouth = names.mouth if seen.issuperset(clip_ids) else None
+    heard = set(clips_with(snapshot, dataset, (names.text,)))
+    said = [clip_id for clip_id in clip_ids if clip_id in heard]
+    cells = pack(snapshot, dataset, (*needed, mouth) if mouth else needed, packs, clip_ids)
+    words = pack(snapshot, dataset, (names.text,), packs, said) if said else None
+    kept = {cells.folder.name} | ({words.folder.name} if words else set())
+    for old in packs.glob(f"{dataset}-*"):
+        if old.name not in kept:
+            shutil.rmtree(old, ignore_errors=True)
     provenance = {
         "snapshot": snapshot.id,
         "dataset": dataset,
         "features": names.model_dump(),
         "cells": cells_key(snapshot, dataset, clip_ids, (*needed, names.text)),
+        "fingerprints": fingerprints(snapshot, dataset, clip_ids, (*needed, names.text)),
+        "hyperplanes": planes_key(snapshot, dataset, names.expression),
     }
-    return join_clips(clips, planes, provenance)
+    return training_data_of(
+        cells,
+        words,
+        PackFeatures(names.audio, names.emotion, names.expression, names.text, mouth),
+        planes,
+        splits_of(snapshot, dataset, clip_ids),
+        {c: known_tag(planes, table.identity[c], table.emotion[c]) for c in clip_ids},
+        token_width(snapshot, dataset, names.text),
+        provenance,
+    )
+
+
+def fingerprints(
+    snapshot: Snapshot, dataset: str, clip_ids: list[str], features: tuple[str, ...]
+) -> dict[str, str]:
+    """One hash a feature over the fingerprints of its cells."""
+    return {name: cells_key(snapshot, dataset, clip_ids, (name,)) for name in features}
 
 
 def known_tag(planes: Mapping[str, HyperplaneSet], identity: str, tag: str) -> str:
     """The tag, or "" where too few clips carry it for a hyperplane: such a clip is not refined."""
     scopes = [planes[scope] for scope in (identity, POOLED) if scope in planes]
     return tag if any(tag in scope.planes for scope in scopes) else ""
+
+
+def packs_of(out: Path) -> Path:
+    """Folder of the packs a network is trained from, beside the network's."""
+    return out.with_name(f"{out.name}-packs")
 
 
 @task(name="train network", cache_policy=NO_CACHE, persist_result=False)
@@ -139,7 +176,7 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
         NothingToDo: no clip has both sound and a face.
     """
     snapshot = Cache.open(config.store).snapshot(config.ref)
-    data = training_data(snapshot, config.dataset, config.names)
+    data = training_data(snapshot, config.dataset, config.names, packs_of(config.out))
     settings = configured(TrainConfig, network_settings(config.preset), config.settings, "network")
     key = {
         "cells": data.provenance["cells"],

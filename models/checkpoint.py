@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from models.config import AudioExpressionConfig, TrainConfig
 from models.data import TrainingData
 from models.errors import CheckpointError
+from models.mouth import MouthOpening
 from models.network import AudioExpressionNetwork
+from models.transformer import PlainTransformer
 from models.windows import Standardiser
 from pipeline.hyperplane_record import from_record, to_record
 from pipeline.hyperplanes import HyperplaneSet
@@ -37,7 +39,15 @@ class AudioExpressionModel(nn.Module):
         widths = config.widths
         self.config = config
         self.standard = Standardiser(widths.audio, widths.emotion, widths.text)
-        self.network = AudioExpressionNetwork(config)
+        self.network = network_of(config)
+
+
+def network_of(config: AudioExpressionConfig) -> AudioExpressionNetwork | PlainTransformer:
+    """Fresh weights of the architecture that the config names."""
+    if config.architecture == "emohead":
+        return AudioExpressionNetwork(config)
+    whole = AudioExpressionNetwork(replace(config, refinement=True))
+    return PlainTransformer(config, sum(p.numel() for p in whole.parameters()))
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,11 @@ class Checkpoint:
     def step(self) -> int:
         """Optimiser steps done; also the sampler's position."""
         return int(self.state["step"])
+
+    def mouth(self, identity: str) -> MouthOpening | None:
+        """How an identity's coefficients open its mouth; None where that is not known."""
+        found = self.state.get("mouth", {}).get(identity)
+        return None if found is None else MouthOpening.from_dict(found)
 
 
 def save(

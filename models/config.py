@@ -54,6 +54,11 @@ class AudioExpressionConfig:
     """Logit a frame starts with at itself (C / √d_h, for inputs of unit variance). Queries and keys
     start equal, so that every frame first listens to frames like itself; with independent ones
     (0) it starts from the mean of the window, and little sound is left to follow the lips by."""
+    architecture: Literal["emohead", "transformer"] = "emohead"
+    """`transformer`: a plain one with as many parameters reads [υ; e; γ] instead of equations 2 to
+    8 ("w/o audio expression alignment" of table IV)."""
+    refinement: bool = True
+    """Eq. 9; without it α̂ = α̃ and the tag changes nothing ("w/o hyperplane refinement")."""
     units: Literal["whitened"] = "whitened"
     """Unit of the coefficients: zero mean and unit variance per identity, with stored statistics,
     so that tau, the margin and the RMSE of two identities can be compared."""
@@ -107,8 +112,9 @@ class TrainConfig:
 
     steps: int = 20_000
     """Optimiser steps (paper: 20k)."""
-    batch: int = 16
-    """Windows a step."""
+    batch: int = 4
+    """Windows a step (the paper does not say). Four of 64 frames are 10 s of speech: 20k steps go
+    through ten minutes 340 times."""
     window: int = 64
     """Frames T of a training window; attention runs over it."""
     learning_rate: float = 5e-4
@@ -116,6 +122,8 @@ class TrainConfig:
     final_learning_rate: float = 1.0
     """Learning rate at the last step, as a fraction of the first, reached by a half cosine;
     1.0 keeps it constant, as the paper does."""
+    weight_decay: float = 0.0
+    """Decoupled decay (AdamW), times the learning rate, a step; 0 is the paper's Adam."""
     rho: float = 0.5
     """Weight of the other identity in eq. 13."""
     seed: int = 0
@@ -136,6 +144,14 @@ class TrainConfig:
     """See `AudioExpressionConfig.activation`."""
     focus: float = 64.0
     """See `AudioExpressionConfig.focus`."""
+    architecture: Literal["emohead", "transformer"] = "emohead"
+    """See `AudioExpressionConfig.architecture`."""
+    refinement: bool = True
+    """See `AudioExpressionConfig.refinement`."""
+    loss_units: Literal["whitened", "raw"] = "whitened"
+    """Units in which eq. 13 measures distances. Whitened: every coefficient counts alike, and two
+    people's mean faces coincide. Raw: as the extractor gives them, mean faces and all. What the
+    network puts out is whitened in both cases."""
     text_dropout: float = 0.0
     """Share of training windows whose words are withheld (0: the paper). With few sentences the
     words alone tell which sentence it is, and the network learns it by heart."""
@@ -148,10 +164,19 @@ class TrainConfig:
     """Steps between two checkpoints."""
     log_every: int = 20
     """Steps between two calls of the progress callback."""
+    ema: float = 0.0
+    """Decay a step of an exponential moving average of the weights, which is then validated and
+    kept as best (0.999 for long runs); 0: none."""
     tensorboard: bool = False
     """Write scalars for TensorBoard into the run's folder."""
     device: str = "cpu"
     """torch device."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of matrix products (autocast; weights stay float32). float16 is scaled against underflow and
+    needs a GPU. CPUs without bfloat16 units take far longer in bfloat16."""
+    compile: bool = False
+    """torch.compile the network; needs a C++ compiler on a CPU. On two cores it gains nothing
+    (docs/benchmarks.md)."""
 
     def __post_init__(self) -> None:
         """Refuse counts below one."""
@@ -161,8 +186,16 @@ class TrainConfig:
                 raise ModelConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
         if not 0 <= self.text_dropout < 1:
             raise ModelConfigError(f"text_dropout is {self.text_dropout}; give 0 to below 1")
+        if not 0 <= self.ema < 1:
+            raise ModelConfigError(f"ema is {self.ema}; give 0 (off) to below 1, e.g. 0.999")
+        if self.weight_decay < 0:
+            raise ModelConfigError(f"weight_decay is {self.weight_decay}; give 0 (off) or more")
         if self.rho < 0:
             raise ModelConfigError(f"rho is {self.rho}; give 0 (off) or more (paper: 0.5)")
+        if self.precision == "float16" and self.device == "cpu":
+            raise ModelConfigError(
+                "precision is float16 and device is cpu; take float32 (or bfloat16) there"
+            )
 
     def network(self, widths: InputWidths, k: int) -> AudioExpressionConfig:
         """Sizes of the network for inputs of these widths."""
@@ -177,6 +210,8 @@ class TrainConfig:
             context=self.context,
             activation=self.activation,
             focus=self.focus,
+            architecture=self.architecture,
+            refinement=self.refinement,
         )
 
     def to_dict(self) -> dict[str, Any]:

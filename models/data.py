@@ -63,6 +63,8 @@ class LabelledClip:
     """Raw coefficients; NaN where no face was found."""
     sentence: str | None = None
     split: Split = "train"
+    mouth: Float[np.ndarray, " frames"] | None = None
+    """Mouth aspect ratio; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class TrainingData:
     """Hyperplanes (and whitening) per identity, and `pooled`."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able: snapshot, fingerprints, features; kept in the checkpoint."""
+    mouth: Float[np.ndarray, " frames"] | None = None
+    """Mouth aspect ratio, NaN where no face was found; None: not known."""
 
     def __post_init__(self) -> None:
         """Hold everything against everything; see `TrainingDataError` for what can be found."""
@@ -123,6 +127,8 @@ class TrainingData:
             "token_index": len(f.token_index),
             "expression": len(self.expression),
         }
+        if self.mouth is not None:
+            lengths["mouth"] = len(self.mouth)
         if len(set(lengths.values())) > 1:
             raise TrainingDataError(f"frame counts differ: {lengths}; read all features of a clip")
         if np.any(f.token_index >= len(f.tokens)) or np.any(f.token_index < -1):
@@ -188,7 +194,9 @@ def join_clips(
         np.concatenate(index),
     )
     expression = np.concatenate([clip.expression for clip in clips])
-    return TrainingData(features, expression, tuple(rows), planes, provenance or {})
+    mouths = [clip.mouth for clip in clips if clip.mouth is not None]
+    mouth = np.concatenate(mouths) if len(mouths) == len(clips) else None
+    return TrainingData(features, expression, tuple(rows), planes, provenance or {}, mouth)
 
 
 def read_steps(

@@ -64,6 +64,21 @@ def attend(
     return functional.softmax(scores / d_h**0.5, dim=-1) @ (values @ w_v)
 
 
+def attend_tokens(
+    scores: Float[Tensor, "batch slots slots"],
+    frames: Float[Tensor, "batch slots"],
+    values: Float[Tensor, "batch slots d"],
+    w_v: Float[Tensor, "d d"],
+    d_h: int,
+) -> Float[Tensor, "batch slots d"]:
+    """Eq. 7, each token once: frames of one token have equal scores and equal values.
+
+    The softmax over T frames is one over tokens with log `frames`, the number of frames that speak
+    each, added to its score; a slot that no frame speaks weighs nothing.
+    """
+    return functional.softmax(scores / d_h**0.5 + frames.log()[:, None], dim=-1) @ (values @ w_v)
+
+
 def concatenated(
     h_audio: Float[Tensor, "batch frames d"],
     h_emotion: Float[Tensor, "batch frames d"],

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models import equations as eq
@@ -33,11 +33,32 @@ class Past:
     present: Bool[Tensor, "batch past"]
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """Words of each window: every token once, and which one each frame speaks.
+
+    A word lasts eight frames or so; what depends on the word alone is computed once a word.
+    """
+
+    tokens: Float[Tensor, "batch slots text_width"]
+    """Zeros for silence, and in slots that a window does not need."""
+    slot: Int[Tensor, "batch frames"]
+
+    def membership(self) -> Float[Tensor, "batch frames slots"]:
+        """P: 1 where a frame speaks a token. P γ brings γ from tokens to frames."""
+        slots = torch.arange(self.tokens.shape[1], device=self.slot.device)
+        return (self.slot[..., None] == slots).to(self.tokens.dtype)
+
+    def per_frame(self) -> Float[Tensor, "batch frames text_width"]:
+        """The token vector of each frame."""
+        return self.membership() @ self.tokens
+
+
 class AudioExpressionNetwork(nn.Module):
     """Equations 1 to 9.
 
-    Inputs are standardised per channel beforehand (`models.standardise`), a frame without a spoken
-    word has a text vector of zeros, and `normal` is w_z of each frame.
+    Inputs are standardised per channel beforehand (`models.windows.Standardiser`), and `normal` is
+    w_z of each frame.
     """
 
     def __init__(self, config: AudioExpressionConfig) -> None:
@@ -58,13 +79,17 @@ class AudioExpressionNetwork(nn.Module):
         self.w_q2, self.w_k2 = _query_key(d, d_h, config.focus / 8, 1.0)
         self.w_v1, self.w_v2, self.w_v3 = _matrix(d, d), _matrix(d, d, gain), _matrix(d, d)
         self.ffn_1 = feed_forward(3 * d, config.ffn_widths, config.k, config.activation)
-        self.ffn_2 = feed_forward(3 * d, config.ffn_widths, 1, config.activation)
+        self.ffn_2 = (
+            feed_forward(3 * d, config.ffn_widths, 1, config.activation)
+            if config.refinement
+            else None
+        )
 
     def forward(
         self,
         audio: Float[Tensor, "batch frames audio_width"],
         emotion: Float[Tensor, "batch frames emotion_width"],
-        text: Float[Tensor, "batch frames text_width"],
+        text: Spoken,
         normal: Float[Tensor, "batch frames k"],
         past: Past | None = None,
     ) -> Expression:
@@ -73,7 +98,7 @@ class AudioExpressionNetwork(nn.Module):
         Args:
             audio: T frames, widened by `models.windows.stack_context` where there is a context.
             emotion: T frames.
-            text: T frames; zeros where nobody speaks.
+            text: words of the T frames.
             normal: w_z of each frame.
             past: the frames before; None means silence.
         """
@@ -83,17 +108,22 @@ class AudioExpressionNetwork(nn.Module):
         emotion_all = torch.cat([past.emotion, emotion], dim=1)
         v_all = eq.project(audio_all, self.e_1)
         e_all = eq.project(emotion_all, self.e_2)
-        gamma = eq.project(text, self.e_3)
+        gamma = eq.project(text.tokens, self.e_3)
         v = v_all[:, terms - 1 :]
         fused = eq.fuse(eq.with_silence(v_all + e_all, past.present, self.silence), terms)
+        said = text.membership()
         c_ve = eq.correlation(fused, self.w_q1, self.w_k1)
         c_gamma = eq.correlation(gamma, self.w_q2, self.w_k2)
+        h_text = eq.attend_tokens(c_gamma, said.sum(dim=1), gamma, self.w_v3, d_h)
         h = eq.concatenated(
-            eq.attend(c_ve + c_gamma, v, self.w_v1, d_h),
+            eq.attend(c_ve + said @ c_gamma @ said.transpose(1, 2), v, self.w_v1, d_h),
             eq.attend(c_ve, fused, self.w_v2, d_h),
-            eq.attend(c_gamma, gamma, self.w_v3, d_h),
+            said @ h_text,
         )
-        alpha_tilde, tau = self.ffn_1(h), self.ffn_2(h)
+        alpha_tilde = self.ffn_1(h)
+        if self.ffn_2 is None:
+            return unrefined(alpha_tilde)
+        tau = self.ffn_2(h)
         return Expression(alpha_tilde, tau, eq.refine(alpha_tilde, tau, normal))
 
     def _silent_past(self, audio: Tensor, emotion: Tensor) -> Past:
@@ -103,6 +133,11 @@ class AudioExpressionNetwork(nn.Module):
             emotion.new_zeros(batch, past, emotion.shape[2]),
             torch.zeros(batch, past, dtype=torch.bool, device=audio.device),
         )
+
+
+def unrefined(alpha_tilde: Float[Tensor, "batch frames k"]) -> Expression:
+    """Without eq. 9 (an ablation of table IV): τ is zero and α̂ is α̃."""
+    return Expression(alpha_tilde, torch.zeros_like(alpha_tilde[..., :1]), alpha_tilde)
 
 
 def feed_forward(width: int, hidden: tuple[int, ...], out: int, activation: str) -> nn.Sequential:

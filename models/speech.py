@@ -44,7 +44,9 @@ def speak(
     planes = merged_planes(checkpoint.planes, identity, checkpoint.train.planes)
     normals = timeline.normals(planes, features.frames).astype(np.float32)
     prediction = predict(checkpoint.model, features, normals, checkpoint.train.window)
-    steered = steer(prediction, timeline, planes, control)
+    mouth = checkpoint.mouth(identity)
+    along = None if mouth is None else mouth.direction
+    steered = steer(prediction, timeline, planes, control, along)
     raw = whitening_of(checkpoint.planes, identity).unwhiten(steered.alpha_hat)
     return Speech(steered.alpha_hat, raw, prediction, steered)
 

@@ -1,9 +1,9 @@
 """Training of the audio-expression network: one plain loop that can be killed at any moment."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.checkpoint import (
-    BEST,
-    LAST,
-    AudioExpressionModel,
-    Checkpoint,
-    data_digest,
-    load,
-    save,
-)
+from models.average import Average
+from models.batches import Batch, Batches
+from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, data_digest, load, save
 from models.config import TrainConfig
-from models.data import HELD_OUT, TrainingData, lone_tags, normal_of
-from models.errors import CheckpointError
+from models.data import TrainingData
 from models.loss import regression_loss
+from models.mouth import fit_mouths
+from models.resume import optimiser_state, resume
+from models.run_notes import notes_of
+from models.scalars import Board
 from models.validate import score, validate
-from models.windows import Draw, Inputs, WindowSampler, finite_frames, gather
+
+LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (step, steps, metrics)."""
-
-FREE = ("validate_every", "save_every", "log_every", "tensorboard")
-"""Settings that may change between two runs of one training; the number of steps may too, while
-the learning rate is constant."""
 
 
 def train_audio_expression(
@@ -40,8 +34,9 @@ def train_audio_expression(
 ) -> Checkpoint:
     """Train, or go on where an earlier run of the same configuration stopped.
 
-    Windows are a function of (seed, step), weights and Adam's moments are saved together: on a CPU
-    with the same number of threads a resumed run ends with the same bits as one that never stopped.
+    Windows are a function of (seed, step); weights, their average and Adam's moments are saved
+    together: on a CPU with the same number of threads a resumed run ends with the same bits as one
+    that never stopped.
 
     Args:
         data: clips with splits and hyperplanes.
@@ -55,38 +50,46 @@ def train_audio_expression(
 
     Raises:
         CheckpointError: the folder holds a run of other data or settings.
+        TrainingDataError: no training clip is as long as a window.
     """
     device = torch.device(config.device)
-    sampler = WindowSampler(data.part("train"), config.window, config.batch, config.seed)
-    targets = _Targets(data, sampler, config)
-    model = _fresh_model(data, config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    model = _fresh_model(data, config).to(device)
+    batches = Batches(data, config, model.standard)
+    # Without decay AdamW is Adam.
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    average = Average(model, config.ema)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
     state: dict[str, Any] = {
         "step": 0,
         "data": data_digest(data),
         "provenance": dict(data.provenance),
-        "notes": _notes(data, sampler),
+        "mouth": {who: mouth.to_dict() for who, mouth in fit_mouths(data).items()},
+        "notes": notes_of(data, batches.sampler),
         "history": [],
         "validation": [],
         "best": None,
     }
+    for note in state["notes"]:
+        LOG.info(note)
     if (folder / LAST).is_file():
-        _resume(load(folder, "last"), config, state, model, optimiser)
-    model.to(device)
-    board = _Board(folder if config.tensorboard else None)
+        resume(load(folder, "last"), config, data, state, model, optimiser, average, scaler)
+    network = torch.compile(model.network) if config.compile else model.network
+    board = Board(folder if config.tensorboard else None)
     losses: list[float] = []
     began, first = time.monotonic(), state["step"]
     for step in range(first, config.steps):
-        draw = sampler.draw(step)
-        inputs = targets.inputs(model, draw)
-        own, own_known, other, other_known, normal = targets.of(draw, device)
+        batch = batches.of(step)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
-        said = model.network(inputs.audio, inputs.emotion, inputs.text, normal, inputs.past)
-        loss = regression_loss(said.alpha_hat, own, own_known, other, other_known, config.rho)
+        with autocast(config):
+            loss = loss_of(network, batch, config.rho)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        scaler.scale(loss).backward()
+        scaler.step(optimiser)
+        scaler.update()
+        average.update(model)
         losses.append(loss.item())
 
         done = step + 1
@@ -102,12 +105,23 @@ def train_audio_expression(
             if progress:
                 progress(done, config.steps, metrics)
         if done % config.validate_every == 0 or done == config.steps:
-            _validate(model, data, config, folder, state, board)
+            _validate(average.of(model), data, config, folder, state, board)
         if done % config.save_every == 0 or done == config.steps:
-            moments = adam_state(model, optimiser)
-            save(folder / LAST, model, config, data.planes, state, moments)
+            extra = optimiser_state(model, optimiser) | average.state()
+            state["scaler"] = scaler.state_dict()
+            save(folder / LAST, model, config, data.planes, state, extra)
     board.close()
     return load(folder, "best")
+
+
+def loss_of(network: Callable[..., Any], batch: Batch, rho: float) -> Tensor:
+    """Eq. 13 of one batch, in its units."""
+    inputs = batch.inputs
+    said = network(inputs.audio, inputs.emotion, inputs.text, batch.normal, inputs.past)
+    alpha_hat = said.alpha_hat.float() * batch.scale + batch.offset
+    return regression_loss(
+        alpha_hat, batch.own, batch.own_known, batch.other, batch.other_known, rho
+    )
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -117,43 +131,12 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.learning_rate * (end + (1 - end) * wave)
 
 
-class _Targets:
-    """Whitened coefficients, normals and inputs of drawn windows."""
-
-    def __init__(self, data: TrainingData, sampler: WindowSampler, config: TrainConfig) -> None:
-        self._data, self._sampler = data, sampler
-        self._text_dropout = config.text_dropout
-        self._white = [data.whitened(clip).astype(np.float32) for clip in sampler.clips]
-        self._normals = np.stack(
-            [
-                normal_of(data.planes, clip.identity, clip.emotion, config.planes)
-                for clip in sampler.clips
-            ]
-        )
-        self._first = np.array([clip.first for clip in sampler.clips])
-        self._end = self._first + np.array([clip.frames for clip in sampler.clips])
-
-    def inputs(self, model: AudioExpressionModel, draw: Draw) -> Inputs:
-        first, end = self._first[draw.clip], self._end[draw.clip]
-        inputs = gather(
-            self._data.features, first + draw.start, first, end, self._sampler.window,
-            model.config, model.standard,
-        )  # fmt: skip
-        heard = torch.from_numpy(draw.lots >= self._text_dropout).to(inputs.text.device)
-        return replace(inputs, text=inputs.text * heard[:, None, None])
-
-    def of(self, draw: Draw, device: torch.device) -> tuple[Tensor, ...]:
-        window = self._sampler.window
-        own = np.stack(
-            [self._white[c][s : s + window] for c, s in zip(draw.clip, draw.start, strict=True)]
-        )
-        other = np.full_like(own, np.nan)  # no partner: unknown, so its term is zero
-        for row in np.flatnonzero(draw.other >= 0):
-            start = draw.other_start[row]
-            other[row] = self._white[draw.other[row]][start : start + window]
-        normal = torch.from_numpy(np.repeat(self._normals[draw.clip][:, None], window, axis=1))
-        tensors = (*finite_frames(own), *finite_frames(other), normal)
-        return tuple(tensor.to(device) for tensor in tensors)
+def autocast(config: TrainConfig) -> torch.autocast:
+    """Matrix products in the precision asked for."""
+    kind = torch.device(config.device).type
+    reduced = config.precision != "float32"
+    dtype = getattr(torch, config.precision) if reduced else None
+    return torch.autocast(kind, dtype=dtype, enabled=reduced)
 
 
 def _fresh_model(data: TrainingData, config: TrainConfig) -> AudioExpressionModel:
@@ -164,78 +147,13 @@ def _fresh_model(data: TrainingData, config: TrainConfig) -> AudioExpressionMode
     return model
 
 
-def _notes(data: TrainingData, sampler: WindowSampler) -> list[str]:
-    """What a reader of the run must know about its data."""
-    notes = [
-        f"tag {tag!r} belongs to identity {identity!r} alone: the second term of eq. 13 is zero"
-        for tag, identity in lone_tags(sampler.clips).items()
-    ]
-    if sampler.too_short:
-        names = ", ".join(f"{c.clip_id} ({c.frames})" for c in sampler.too_short[:8])
-        notes.append(
-            f"{len(sampler.too_short)} training clips are shorter than a window of "
-            f"{sampler.window} frames and are not learnt from: {names}"
-        )
-    unknown = sum(not clip.emotion for clip in sampler.clips)
-    if unknown:
-        notes.append(
-            f"{unknown} training clips have no emotion tag: they are not refined (w_z = 0) and "
-            "have no partner in eq. 13"
-        )
-    if not any(data.part(split) for split in HELD_OUT):
-        notes.append("no clip is held out: nothing was validated")
-    return notes
-
-
-def _resume(
-    saved: Checkpoint,
-    config: TrainConfig,
-    state: dict[str, Any],
-    model: AudioExpressionModel,
-    optimiser: torch.optim.Adam,
-) -> None:
-    """Take up weights, moments, step and history of an earlier run.
-
-    Raises:
-        CheckpointError: its settings or data differ; says which.
-    """
-    free = FREE if config.final_learning_rate != 1.0 else (*FREE, "steps")
-    now, then = config.to_dict(), saved.train.to_dict()
-    other = [f"{n}: {then.get(n)} then, {now[n]} now" for n in now if now[n] != then.get(n)]
-    other = [text for text in other if text.split(":")[0] not in free]
-    if saved.state["data"] != state["data"]:
-        other.append(f"data: {saved.state['data'][:12]} then, {state['data'][:12]} now")
-    if other:
-        raise CheckpointError(
-            f"{saved.path} is of another run ({'; '.join(other)}); give another folder, or delete "
-            "this one"
-        )
-    state |= {name: saved.state[name] for name in ("step", "history", "validation", "best")}
-    model.load_state_dict(saved.model.state_dict())
-    for name, parameter in model.named_parameters():
-        moments = {
-            key: saved.optimiser[f"{name}/{key}"].clone()
-            for key in ("step", "exp_avg", "exp_avg_sq")
-        }
-        optimiser.state[parameter] = moments
-
-
-def adam_state(model: AudioExpressionModel, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
-    """Adam's moments by parameter name."""
-    return {
-        f"{name}/{key}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimiser.state[parameter].items()
-    }
-
-
 def _validate(
     model: AudioExpressionModel,
     data: TrainingData,
     config: TrainConfig,
     folder: Path,
     state: dict[str, Any],
-    board: "_Board",
+    board: Board,
 ) -> None:
     """Score the held-out parts; keep the weights if they are the best so far."""
     model.eval()
@@ -250,23 +168,3 @@ def _validate(
         state["best"] = {"step": state["step"], "split": judge, **parts[judge]}
         save(folder / BEST, model, config, data.planes, state, {})
     model.train()
-
-
-class _Board:
-    """TensorBoard scalars, or nothing."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._writer: Any = None
-        if folder is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        if self._writer:
-            for name, value in metrics.items():
-                self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        if self._writer:
-            self._writer.close()

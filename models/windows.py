@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.config import AudioExpressionConfig
 from models.data import ClipRow, SpeechFeatures, TrainingData, standard_statistics
 from models.errors import TrainingDataError
-from models.network import Past
+from models.network import Past, Spoken
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Inputs:
 
     audio: Float[Tensor, "batch frames audio_width"]
     emotion: Float[Tensor, "batch frames emotion_width"]
-    text: Float[Tensor, "batch frames text_width"]
+    text: Spoken
     past: Past
 
 
@@ -159,14 +159,17 @@ def gather(
 
 def spoken_text(
     features: SpeechFeatures, frames: Int[np.ndarray, "batch frames"], standard: Standardiser
-) -> Float[Tensor, "batch frames width"]:
-    """Standardised token vector of each frame, zeros where nobody speaks."""
-    index = features.token_index[frames]
-    width = features.tokens.shape[1]
+) -> Spoken:
+    """Standardised vectors of the tokens spoken in each window, zeros for silence."""
+    windows = [np.unique(row, return_inverse=True) for row in features.token_index[frames]]
+    rows = np.full((len(windows), max(len(tokens) for tokens, _ in windows)), -1)
+    for row, (tokens, _) in zip(rows, windows, strict=True):
+        row[: len(tokens)] = tokens
+    slot = torch.from_numpy(np.stack([slot for _, slot in windows])).to(standard.text_mean.device)
     if len(features.tokens) == 0:
-        return standard.text_mean.new_zeros(*index.shape, width)
-    text = _tensor(features.tokens[np.maximum(index, 0)], standard.text_mean, standard.text_std)
-    return text * torch.from_numpy(index >= 0).to(text.device)[..., None]
+        return Spoken(standard.text_mean.new_zeros(*rows.shape, features.tokens.shape[1]), slot)
+    text = _tensor(features.tokens[np.maximum(rows, 0)], standard.text_mean, standard.text_std)
+    return Spoken(text * torch.from_numpy(rows >= 0).to(text.device)[..., None], slot)
 
 
 def stack_context(
@@ -189,4 +192,7 @@ def finite_frames(
 
 
 def _tensor(values: np.ndarray, mean: Tensor, std: Tensor) -> Tensor:
-    return (torch.from_numpy(values.astype(np.float32, copy=False)).to(mean.device) - mean) / std
+    """Standardise `values`, which the caller has copied out of the features."""
+    return (
+        torch.from_numpy(values.astype(np.float32, copy=False)).to(mean.device).sub_(mean).div_(std)
+    )

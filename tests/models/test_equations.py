@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models import equations as eq
 from models.config import AudioExpressionConfig, InputWidths
 from models.errors import ModelConfigError
-from models.network import AudioExpressionNetwork, Past
+from models.network import AudioExpressionNetwork, Past, Spoken, feed_forward
 
 
 def tensor(values: Any) -> torch.Tensor:
@@ -52,6 +52,88 @@ def test_eq_5_to_7_average_by_softmax() -> None:
     assert out.ravel().tolist() == pytest.approx([14, 12])
 
 
+def test_eq_7_by_tokens_counts_the_frames_of_each() -> None:
+    # two tokens spoken by one and three frames: equal scores weigh 1/4 and 3/4; a slot that no
+    # frame speaks weighs nothing, however high its score
+    scores = tensor([[[0.0, 0.0, 99.0], [0.0, 0.0, 99.0], [0.0, 0.0, 99.0]]])
+    values = tensor([[[4.0], [8.0], [1e6]]])
+    out = eq.attend_tokens(scores, tensor([[1.0, 3.0, 0.0]]), values, tensor([[2.0]]), 1)
+    assert out.ravel().tolist() == pytest.approx([14, 14, 14])
+
+
+def test_eq_8_is_layers_with_relu_and_a_linear_end() -> None:
+    net = feed_forward(2, (2,), 1, "relu").double()
+    hidden, last = net[0], net[2]
+    assert isinstance(hidden, torch.nn.Linear)
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        hidden.weight.copy_(tensor([[1.0, 2.0], [-1.0, 0.0]]))
+        hidden.bias.copy_(tensor([0.5, 0.0]))
+        last.weight.copy_(tensor([[-2.0, 1.0]]))
+        last.bias.copy_(tensor([1.0]))
+    # hidden: 1 + 2 + 0.5 = 3.5 and max(-1, 0) = 0; then -7 + 1
+    assert net(tensor([[1.0, 1.0]])).tolist() == [[-6.0]]
+
+
+def test_the_concatenation_keeps_its_order() -> None:
+    parts = [tensor([[[float(i)]]]) for i in (1, 2, 3)]
+    assert eq.concatenated(*parts).tolist() == [[[1, 2, 3]]]
+
+
+RNG = np.random.default_rng(3)
+X, W, V = (RNG.normal(size=shape) for shape in ((2, 5, 3), (3, 4), (3, 4)))
+SCORES, SQUARE = RNG.normal(size=(2, 5, 5)), RNG.normal(size=(3, 3))
+
+
+def loops_attend(scores: np.ndarray, values: np.ndarray, w: np.ndarray, d_h: int) -> np.ndarray:
+    out = np.zeros((*values.shape[:2], w.shape[1]))
+    for b, i in np.ndindex(*scores.shape[:2]):
+        weights = [np.exp(score / np.sqrt(d_h)) for score in scores[b, i]]
+        for j, weight in enumerate(weights):
+            out[b, i] += weight / sum(weights) * (values[b, j] @ w)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("function", "loops"),
+    [
+        (lambda: eq.project(tensor(X), tensor(W)),
+         [[[sum(X[b, i, c] * W[c, d] for c in range(3)) for d in range(4)] for i in range(5)]
+          for b in range(2)]),
+        (lambda: eq.fuse(tensor(X), 3),
+         [[[sum(X[b, j, c] for j in range(i, i + 3)) for c in range(3)] for i in range(3)]
+          for b in range(2)]),
+        (lambda: eq.correlation(tensor(X), tensor(W), tensor(V)),
+         [[[sum((X[b, i] @ W)[h] * (X[b, j] @ V)[h] for h in range(4)) for j in range(5)]
+           for i in range(5)] for b in range(2)]),
+        (lambda: eq.attend(tensor(SCORES), tensor(X), tensor(SQUARE), 7),
+         loops_attend(SCORES, X, SQUARE, 7)),
+        (lambda: eq.refine(tensor(X), tensor(X[..., :1]), tensor(2 * X)),
+         [[[X[b, i, c] + X[b, i, 0] * 2 * X[b, i, c] for c in range(3)] for i in range(5)]
+          for b in range(2)]),
+    ],
+    ids=["eq 1", "F", "eq 2-3", "eq 4-7", "eq 9"],
+)  # fmt: skip
+def test_every_equation_equals_its_loops(function: Any, loops: Any) -> None:
+    assert function().numpy() == pytest.approx(np.array(loops), rel=1e-12)
+
+
+@given(seed=st.integers(0, 99))
+def test_words_once_equal_words_at_every_frame(seed: int) -> None:
+    """Eq. 3 to 7 by tokens, against the paper's formulas on one vector a frame."""
+    rng = np.random.default_rng(seed)
+    slot = torch.from_numpy(rng.integers(0, 3, size=(2, 6)))
+    words = Spoken(tensor(rng.normal(size=(2, 4, 3))), slot)
+    w_q, w_k, w_v = (tensor(rng.normal(size=(3, 3))) for _ in range(3))
+    said, every = words.membership(), words.per_frame()
+    assert torch.equal(every[1, 2], words.tokens[1, slot[1, 2]])
+    by_tokens = eq.correlation(words.tokens, w_q, w_k)
+    by_frames = eq.correlation(every, w_q, w_k)
+    assert (said @ by_tokens @ said.mT).numpy() == pytest.approx(by_frames.numpy(), rel=1e-10)
+    h = said @ eq.attend_tokens(by_tokens, said.sum(1), words.tokens, w_v, 3)
+    assert h.numpy() == pytest.approx(eq.attend(by_frames, every, w_v, 3).numpy(), rel=1e-10)
+
+
 def test_eq_9_steps_along_the_normal() -> None:
     alpha = tensor([[[1.0, 1.0]]])
     out = eq.refine(alpha, tensor([[[2.0]]]), tensor([[[0.6, -0.8]]]))
@@ -68,7 +150,8 @@ def by_loops(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The paper's formulas, sample by sample and frame by frame, in numpy."""
     p = {name: value.detach().numpy() for name, value in net.named_parameters()}
-    audio, emotion, text, normal = inputs
+    audio, emotion, tokens, slot, normal = inputs
+    text = np.array([[tokens[b, slot[b, i]] for i in range(slot.shape[1])] for b in range(2)])
     config, frames = net.config, audio.shape[1]
     alphas, taus, hats = [], [], []
     for b in range(len(audio)):
@@ -133,8 +216,10 @@ def test_the_network_equals_the_loops(seed: int, frames: int, terms: int, has_pa
     net = AudioExpressionNetwork(small(window_terms=terms)).double()
     with torch.no_grad():
         net.silence.normal_()
-    shapes = ((2, frames, 3), (2, frames, 2), (2, frames, 4), (2, frames, 3))
-    inputs = [rng.normal(size=shape) for shape in shapes]
+    shapes = ((2, frames, 3), (2, frames, 2), (2, 3, 4), (2, frames, 3))
+    audio, emotion, tokens, normal = (rng.normal(size=shape) for shape in shapes)
+    slot = rng.integers(0, 3, size=(2, frames))
+    inputs = [audio, emotion, tokens, slot, normal]
     count = net.config.past
     past = (
         (
@@ -146,7 +231,9 @@ def test_the_network_equals_the_loops(seed: int, frames: int, terms: int, has_pa
         else None
     )
     given_past = Past(*map(torch.from_numpy, past)) if past else None
-    out = net(*map(torch.from_numpy, inputs), past=given_past)
+    words = Spoken(torch.from_numpy(tokens), torch.from_numpy(slot))
+    heard = (torch.from_numpy(audio), torch.from_numpy(emotion))
+    out = net(*heard, words, torch.from_numpy(normal), past=given_past)
     for got, expected in zip(out, by_loops(net, inputs, past), strict=True):
         assert got.detach().numpy() == pytest.approx(expected, rel=1e-10, abs=1e-12)
 

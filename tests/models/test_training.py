@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_kit import FRAMES, joined, made_clips
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import models
 from models.baselines import fit_mean, fit_ridge
-from models.checkpoint import LAST, Checkpoint, load
+from models.batches import Batches
+from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, load
 from models.config import TrainConfig
 from models.data import SpeechFeatures, TrainingData
 from models.errors import CheckpointError, EmotionError, ModelConfigError, TrainingDataError
 from models.inference import blend, predict, window_starts
+from models.run_notes import reason_unmeasured
 from models.speech import speak
-from models.trainer import learning_rate, train_audio_expression
+from models.trainer import learning_rate, loss_of, train_audio_expression
 from models.validate import correlations, rmse
 from models.windows import Standardiser, WindowSampler, gather, stack_context
 
@@ -93,7 +97,11 @@ def test_gathered_windows_know_their_past_and_their_clip(data: TrainingData) -> 
         around = np.clip(np.arange(start - 1, start + 2), 0, FRAMES - 1)
         assert got.audio[0, 0].numpy() == pytest.approx(f.audio[around].ravel())
         silent = f.token_index[start : start + 24] < 0
-        assert (got.text[0].abs().sum(dim=1).numpy() == 0).tolist() == silent.tolist()
+        words = got.text.per_frame()[0].numpy()
+        assert (np.abs(words).sum(axis=1) == 0).tolist() == silent.tolist()
+        spoken = f.tokens[f.token_index[start : start + 24][~silent]]
+        assert words[~silent] == pytest.approx(spoken)
+        assert got.text.tokens.shape[1] <= 4  # silence and three words
         if absent < 5:
             assert got.past.audio[0, -1, 12:24].numpy() == pytest.approx(f.audio[start - 1])
 
@@ -150,10 +158,22 @@ def straight_and_resumed(data: TrainingData, folder: Path, **changes: Any) -> tu
     return load_file(straight / LAST), load_file(resumed / LAST)
 
 
-def test_a_resumed_run_ends_with_the_same_bits(data: TrainingData, tmp_path: Path) -> None:
-    a, b = straight_and_resumed(data, tmp_path, text_dropout=0.3)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text_dropout": 0.3, "ema": 0.9, "weight_decay": 0.5},
+        {"precision": "bfloat16", "loss_units": "raw"},
+        {"architecture": "transformer", "refinement": False},
+    ],
+    ids=["average and decay", "bfloat16 and raw units", "plain transformer"],
+)
+def test_a_resumed_run_ends_with_the_same_bits(
+    data: TrainingData, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    a, b = straight_and_resumed(data, tmp_path, **changes)
     assert a.keys() == b.keys()
     assert any(name.startswith("adam/") for name in a)
+    assert any("average/" in name for name in a) == ("ema" in changes)
     for name in a:
         assert torch.equal(a[name], b[name]), name
 
@@ -162,31 +182,94 @@ def _train_slowly(folder: Path) -> None:
     torch.set_num_threads(1)
 
     def linger(step: int, steps: int, metrics: dict[str, float]) -> None:
-        time.sleep(0.05)
+        time.sleep(0.03)
 
-    train_audio_expression(
-        joined(made_clips()), config(steps=40, save_every=5, log_every=1), folder, linger
-    )
+    train_audio_expression(joined(made_clips()), KILLED, folder, linger)
+
+
+KILLED = config(steps=60, save_every=2, log_every=1, validate_every=7, ema=0.9)
 
 
 def test_a_killed_run_resumes_to_the_same_bits(data: TrainingData, tmp_path: Path) -> None:
+    """SIGKILL at random moments: between steps, while saving, while validating."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    child = multiprocessing.get_context("spawn").Process(target=_train_slowly, args=(killed,))
-    child.start()
-    for _ in range(1200):
-        if (killed / LAST).exists() or not child.is_alive():
-            break
-        time.sleep(0.05)
-    assert child.pid is not None
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
-    assert child.exitcode == -signal.SIGKILL, "the child ended before it could be killed"
-    assert 0 < load(killed, "last").step < 40
-    settings = config(steps=40, save_every=5, log_every=1)
-    train_audio_expression(data, settings, killed)
-    train_audio_expression(data, settings, whole)
-    a, b = load_file(killed / LAST), load_file(whole / LAST)
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    seed = int.from_bytes(os.urandom(2))
+    rng = np.random.default_rng(seed)
+    reached = 0
+    for _ in range(2):
+        child = multiprocessing.get_context("spawn").Process(target=_train_slowly, args=(killed,))
+        child.start()
+        assert child.pid is not None
+        for _ in range(1200):
+            if (killed / LAST).exists() and load(killed, "last").step > reached:
+                break
+            assert child.is_alive(), "the child ended before it could be killed"
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.4))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL, f"the child had ended (seed {seed})"
+        assert load(killed, "last").step > reached
+        reached = load(killed, "last").step
+    assert reached < 60, f"nothing was left to resume (seed {seed})"
+    train_audio_expression(data, KILLED, killed)
+    train_audio_expression(data, KILLED, whole)
+    for name in (LAST, BEST):
+        a, b = load_file(killed / name), load_file(whole / name)
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[key], b[key]) for key in a), f"{name} differs (seed {seed})"
+
+
+def test_the_average_is_the_formula(data: TrainingData, tmp_path: Path) -> None:
+    weights = []
+    for steps in (1, 2, 3):
+        folder = tmp_path / str(steps)
+        train_audio_expression(data, config(steps=steps, ema=0.75), folder)
+        weights.append(load(folder, "last").model.network.state_dict()["e_2"])
+    average = 0.75 * (0.75 * weights[0] + 0.25 * weights[1]) + 0.25 * weights[2]
+    saved = load_file(tmp_path / "3" / LAST)["adam/average/module.network.e_2"]
+    assert saved.numpy() == pytest.approx(average.numpy(), abs=1e-6)
+    # validated and kept as best is the average, not the last weights
+    best = load(tmp_path / "3", "best").model.network.state_dict()["e_2"]
+    assert torch.equal(best, saved)
+
+
+def test_raw_units_weigh_coefficients_as_the_extractor_does(data: TrainingData) -> None:
+    model = AudioExpressionModel(config().network(data.widths, data.k))
+    white, raw = (
+        Batches(data, config(loss_units=units), model.standard).of(3)
+        for units in ("whitened", "raw")
+    )
+    statistics = data.planes["ann"].whitening
+    ann = [i for i in range(8) if np.allclose(raw.offset[i, 0], statistics.mean)]
+    assert ann
+    assert (white.own * raw.scale + raw.offset)[ann].numpy() == pytest.approx(
+        raw.own[ann].numpy(), rel=1e-4, abs=1e-4
+    )
+    assert raw.scale[ann[0], 0].numpy() == pytest.approx(statistics.std, rel=1e-6)
+    assert white.scale.unique().tolist() == [1]
+    assert white.offset.unique().tolist() == [0]
+    # a perfect network has no loss in either unit, but for the other identity's term
+    for batch in (white, raw):
+        assert loss_of(lambda *_, b=batch: SimpleNamespace(
+            alpha_hat=(b.own - b.offset) / b.scale), batch, 0.0).item() < 1e-3  # fmt: skip
+
+
+def test_bfloat16_keeps_float32_weights(data: TrainingData, tmp_path: Path) -> None:
+    done = train_audio_expression(data, config(steps=3, precision="bfloat16"), tmp_path)
+    assert {p.dtype for p in done.model.parameters()} == {torch.float32}
+    exact = train_audio_expression(data, config(steps=3), tmp_path / "exact")
+    a, b = (c.state["history"][-1][1] for c in (done, exact))
+    assert a == pytest.approx(b, rel=0.05)
+    assert a != b
+
+
+def test_without_refinement_the_tag_changes_nothing(data: TrainingData, tmp_path: Path) -> None:
+    done = train_audio_expression(data, config(steps=3, refinement=False), tmp_path)
+    f = data.clip_features(data.clips[0])
+    said = predict(done.model, f, np.ones((FRAMES, 4), dtype=np.float32), 24)
+    assert np.array_equal(said.alpha_hat, said.alpha_tilde)
+    assert not said.tau.any()
 
 
 def test_a_run_of_other_settings_or_data_is_not_continued(
@@ -195,8 +278,9 @@ def test_a_run_of_other_settings_or_data_is_not_continued(
     train_audio_expression(data, config(steps=10), tmp_path)
     with pytest.raises(CheckpointError, match=r"batch: 8 then, 4 now"):
         train_audio_expression(data, config(steps=20, batch=4), tmp_path)
+    louder = replace(data, features=replace(data.features, audio=2 * data.features.audio))
     with pytest.raises(CheckpointError, match=r"data: [0-9a-f]{12} then, [0-9a-f]{12} now"):
-        train_audio_expression(joined(made_clips(seed=1)), config(steps=20), tmp_path)
+        train_audio_expression(louder, config(steps=20), tmp_path)
     falling = tmp_path / "falling"
     train_audio_expression(data, config(steps=10, final_learning_rate=0.1), falling)
     with pytest.raises(CheckpointError, match=r"steps: 10 then, 20 now"):
@@ -231,6 +315,28 @@ def test_notes_say_what_was_left_out(tmp_path: Path) -> None:
     assert any("nothing was validated" in note for note in notes)
 
 
+def test_parts_that_could_not_be_measured_are_said(trained: Checkpoint, data: TrainingData) -> None:
+    notes = trained.state["notes"]
+    assert "held_out_identity: not measured (all identities are learnt from)" in notes
+    parts = set(trained.state["validation"][-1]) - {"step"}
+    assert parts == {"held_out_sentence", "held_out_clip"}
+    alone = replace(data, clips=tuple(replace(c, identity="ann") for c in data.clips))
+    assert reason_unmeasured(alone, "held_out_identity") == "one identity"
+
+
+def test_a_held_out_person_is_scored_apart(data: TrainingData, tmp_path: Path) -> None:
+    clips = tuple(
+        replace(c, split="held_out_identity" if c.identity == "bob" else c.split)
+        for c in data.clips
+    )
+    done = train_audio_expression(replace(data, clips=clips), config(steps=2), tmp_path)
+    last = done.state["validation"][-1]
+    assert last.keys() == {"step", "held_out_sentence", "held_out_identity"}
+    assert "held_out_clip: not measured" in " ".join(done.state["notes"])
+    # with bob held out every tag has one identity left: eq. 13 loses its second term, and says so
+    assert sum("belongs to identity 'ann' alone" in note for note in done.state["notes"]) == 3
+
+
 def test_no_checkpoint_and_torn_checkpoints_are_named(trained: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="train the audio-expression network first"):
         load(tmp_path)
@@ -252,8 +358,11 @@ def test_progress_is_told(data: TrainingData, tmp_path: Path) -> None:
 
 
 def test_tensorboard_is_written_on_request(data: TrainingData, tmp_path: Path) -> None:
-    train_audio_expression(data, config(steps=10, tensorboard=True), tmp_path)
-    assert list((tmp_path / "tensorboard").glob("events.*"))
+    train_audio_expression(data, config(steps=10, validate_every=5, tensorboard=True), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    names = set(events.Tags()["scalars"])
+    assert {"loss", "steps_per_second", "held_out_sentence/rmse", "held_out_clip/rmse"} <= names
+    assert [e.step for e in events.Scalars("held_out_sentence/rmse")] == [5, 10]
 
 
 @given(frames=st.integers(1, 200), window=st.integers(1, 40))
@@ -326,6 +435,9 @@ def test_settings_that_cannot_be_are_refused() -> None:
         ({"steps": 0}, "steps is 0"),
         ({"rho": -1.0}, "rho is -1.0"),
         ({"text_dropout": 1.0}, "text_dropout is 1.0"),
+        ({"ema": 1.0}, "ema is 1.0"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0"),
+        ({"precision": "float16"}, "precision is float16 and device is cpu"),
     ):
         with pytest.raises(ModelConfigError, match=message):
             config(**changes)

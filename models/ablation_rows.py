@@ -1,0 +1,84 @@
+"""Rows of EmoHead's tables IV and VI that concern the audio-expression network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.errors import ModelConfigError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting, and what the paper measured with it."""
+
+    group: str
+    name: str
+    changes: Mapping[str, Any]
+    """`TrainConfig` fields that differ from the group's reference."""
+    paper: Mapping[str, float] = field(default_factory=dict)
+    """Figures of the paper, by the name of the measure; MEAD where both corpora are given."""
+
+
+LOWER = ("RMSE", "RMSE CREMA-D", "M-LMD")
+"""Measures of the paper that are better when lower; the others when higher."""
+
+
+def _iv(lips: float, sync: float, recognised: float) -> dict[str, float]:
+    return {"M-LMD": lips, "Sync": sync, "ER": recognised}
+
+
+def _vi(mead: float, crema: float) -> dict[str, float]:
+    return {"RMSE": mead, "RMSE CREMA-D": crema}
+
+
+OURS_IV = _iv(1.031, 8.08, 73.28)
+
+GROUPS: dict[str, tuple[Row, ...]] = {
+    "alignment": (
+        Row("alignment", "with alignment", {}, OURS_IV),
+        Row("alignment", "without", {"architecture": "transformer"}, _iv(1.149, 6.19, 63.44)),
+    ),
+    "refinement": (
+        Row("refinement", "with refinement", {}, OURS_IV),
+        Row("refinement", "without", {"refinement": False}, _iv(1.291, 7.25, 61.29)),
+    ),
+    "d": (
+        Row("d", "d = 512", {"d": 512, "d_h": 512}, OURS_IV),
+        Row("d", "d = 256", {"d": 256, "d_h": 256}, _iv(1.092, 6.58, 66.26)),
+        Row("d", "d = 768", {"d": 768, "d_h": 768}, _iv(1.087, 7.05, 72.57)),
+        Row("d", "d = 1024", {"d": 1024, "d_h": 1024}, _iv(1.093, 7.96, 70.61)),
+    ),
+    "n": (
+        Row("n", "n = 5", {"n": 5}, OURS_IV),
+        Row("n", "n = 3", {"n": 3}, _iv(1.072, 6.77, 69.31)),
+        Row("n", "n = 8", {"n": 8}, _iv(1.064, 7.58, 72.17)),
+        Row("n", "n = 12", {"n": 12}, _iv(1.105, 7.96, 74.42)),
+    ),
+    "rho": (
+        Row("rho", "ρ = 0.5", {"rho": 0.5}, _vi(0.27, 0.16)),
+        Row("rho", "ρ = 0.2", {"rho": 0.2}, _vi(0.35, 0.22)),
+        Row("rho", "ρ = 0.7", {"rho": 0.7}, _vi(0.29, 0.25)),
+        Row("rho", "ρ = 1", {"rho": 1.0}, _vi(0.31, 0.27)),
+    ),
+    "reg": (
+        Row("reg", "with eq. 13's second term", {"rho": 0.5}, _vi(0.27, 0.16)),
+        Row("reg", "without", {"rho": 0.0}, _vi(0.45, 0.39)),
+    ),
+}
+"""By group; the first row of each is the reference the others are held against: what the paper
+chose. Window terms are n + 1."""
+
+
+def rows_of(groups: Sequence[str]) -> list[Row]:
+    """Rows of the groups asked for.
+
+    Raises:
+        ModelConfigError: an unknown group.
+    """
+    unknown = [name for name in groups if name not in GROUPS]
+    if unknown or not groups:
+        raise ModelConfigError(
+            f"ablation rows {', '.join(unknown) or 'none'} are unknown; choose of "
+            f"{', '.join(GROUPS)}"
+        )
+    return [row for name in groups for row in GROUPS[name]]
