@@ -1,5 +1,6 @@
 """The cache: a versioned store of aligned features in icechunk and zarr."""
 
+from store.compaction import Compaction, compact
 from store.differences import Diff, Difference, diff
 from store.errors import (
     CellAbsentError,
@@ -41,6 +42,7 @@ __all__ = [
     "CellRejectedError",
     "ClipRow",
     "ClipWrite",
+    "Compaction",
     "ConflictError",
     "CorruptionError",
     "Diff",
@@ -71,6 +73,7 @@ __all__ = [
     "WindowError",
     "WriteError",
     "WriteSession",
+    "compact",
     "diff",
     "export",
     "fingerprint",
