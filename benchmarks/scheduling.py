@@ -1,4 +1,4 @@
-"""What planning, handing out and committing costs per clip: real plan, rounds, store; fake encoders.
+"""What planning, handing out and committing cost a clip: real plan and store, fake encoders.
 
     python -m benchmarks.scheduling 2000 10000
 
