@@ -6,6 +6,7 @@ from typing import Any
 
 import zarr
 
+from store.clip_index import update_index
 from store.encoders import record_encoder
 from store.errors import UnknownError
 from store.extents import Extent
@@ -72,7 +73,7 @@ class _Updates:
 
 def stored_extent(table: ClipTable, row: int) -> Extent | None:
     """The extent that a row owns."""
-    first, frames = int(table.columns["first_frame"][row]), int(table.columns["frames"][row])
+    first, frames = int(table.value("first_frame", row)), int(table.value("frames", row))
     return Extent(first, frames) if first >= 0 else None
 
 
@@ -96,14 +97,15 @@ def apply_changes(group: zarr.Group, table: ClipTable, changes: Changes) -> list
     # same table.
     order = [clip_id for clip_id in changes.rows if clip_id in changes.written]
     new = [clip_id for clip_id in order if clip_id not in table.row_of]
-    row_of = {**table.row_of, **dict(zip(new, free_rows(table, len(new)), strict=True))}
+    added = dict(zip(new, free_rows(table, len(new)), strict=True))
     for clip_id in order:
-        row, written = row_of[clip_id], changes.written[clip_id]
+        row = added[clip_id] if clip_id in added else table.row_of[clip_id]
+        written = changes.written[clip_id]
         rows = max(rows, row + 1)
         _put_clip(updates, group, table, row, changes.rows[clip_id], written, changes)
     for clip_id, given in changes.updated.items():
         for name, value in given.columns().items():
-            updates.put(column_path(name), CLIP_COLUMNS[name], row_of[clip_id], value)
+            updates.put(column_path(name), CLIP_COLUMNS[name], table.row_of[clip_id], value)
     for clip_id in changes.removed:
         if clip_id not in table.row_of:
             raise UnknownError(f"cannot remove clip {clip_id}: the dataset does not have it")
@@ -112,6 +114,12 @@ def apply_changes(group: zarr.Group, table: ClipTable, changes: Changes) -> list
         tokens = [name for name, schema in schemas.items() if schema.token_dim is not None]
         for path, column in cell_columns(schemas, tokens).items():
             updates.columns.setdefault(path, (column, {}))  # all columns are as long as the table
+        removed = {clip_id: table.row_of[clip_id] for clip_id in changes.removed}
+
+        def clips_after() -> dict[str, int]:
+            return {c: r for c, r in {**table.row_of, **added}.items() if c not in removed}
+
+        update_index(group, added, removed, clips_after)
         write_rows(group, rows, updates.columns)
     made = {f for clip in changes.written.values() for f in (*clip.valid, *clip.rejected)}
     for feature in made & changes.encoders.keys():
@@ -133,8 +141,8 @@ def _put_clip(
     slot = changes.slots[written.clip_id]
     facts: dict[str, Any] = {}
     known = written.clip_id in table.row_of
-    if known and table.columns["content"][row] == given.content:
-        facts = json.loads(table.columns["facts"][row] or "{}")
+    if known and table.value("content", row) == given.content:
+        facts = json.loads(table.value("facts", row) or "{}")
     elif known:  # other content: nothing that was stored of the clip holds any more
         _clear_cells(updates, table, row)
         old = stored_extent(table, row)
@@ -181,4 +189,5 @@ def drop_cells(group: zarr.Group, table: ClipTable, features: list[str]) -> None
             if path in group:
                 del group[path]
         for columns in (table.fingerprints, table.rejections, table.token_counts):
-            columns.pop(feature, None)
+            if feature in columns:
+                del columns[feature]

@@ -55,9 +55,8 @@ def touched_by(table: ClipTable, changes: "Changes") -> Touched:
         row = table.row_of.get(clip_id)
         if row is None:
             continue
-        columns = table.columns
-        if columns["content"][row] != given.content or any(
-            columns[name][row] != getattr(given, name) for name in LABELS
+        if table.value("content", row) != given.content or any(
+            table.value(name, row) != getattr(given, name) for name in LABELS
         ):
             touched.clips.add(clip_id)
     for clip_id, written in changes.written.items():
@@ -68,7 +67,7 @@ def touched_by(table: ClipTable, changes: "Changes") -> Touched:
         for feature in (*written.valid, *written.rejected):
             valid = table.state(row, feature) == "valid"
             same = feature in written.valid and (
-                valid and table.fingerprints[feature][row] == cells[feature]
+                valid and table.print_at(feature, row) == cells[feature]
             )
             if valid and not same:
                 touched.cells.setdefault(feature, set()).add(clip_id)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import icechunk
 import numpy as np
 import pandas as pd
 import zarr
 
+from store.columns import value_at
 from store.errors import CellAbsentError, CellRejectedError, SchemaError, StoreError, WindowError
 from store.hyperplanes import plane_scopes, read_planes
 from store.layout import (
@@ -18,7 +18,7 @@ from store.layout import (
     stored_features,
     token_array,
 )
-from store.location import storage_of
+from store.location import open_repository, storage_of
 from store.schema import CLIP_COLUMNS, FeatureSchema
 from store.table import CellState, ClipTable, read_table
 from store.versions import check_root
@@ -53,7 +53,7 @@ class Snapshot:
     def root(self) -> zarr.Group:
         """The zarr group of the whole snapshot, read-only."""
         if self._root is None:
-            repository = icechunk.Repository.open(storage_of(self.location))
+            repository = open_repository(storage_of(self.location))
             session = repository.readonly_session(snapshot_id=self.id)
             try:
                 self._root = zarr.open_group(session.store, mode="r")
@@ -118,7 +118,7 @@ class Snapshot:
     def frames(self, dataset: str, clip_id: str) -> int:
         """Length of a clip in frames."""
         table = self.table(dataset)
-        return int(table.columns["frames"][table.row(clip_id)])
+        return int(table.value("frames", table.row(clip_id)))
 
     def read(
         self, dataset: str, feature: str, clip_id: str, start: int = 0, stop: int | None = None
@@ -144,7 +144,7 @@ class Snapshot:
         if schema.token_dim is None:
             raise StoreError(f"{feature} is of kind {schema.kind}: it has no token table")
         table = self.table(dataset)
-        count = int(table.token_counts[feature][table.row(clip_id)])
+        count = int(value_at(table.token_counts, feature, table.row(clip_id)))
         key = (dataset, "tokens/" + feature)
         if key not in self._readers:
             self._readers[key] = WindowReader(token_array(self._group(dataset), feature))
@@ -186,11 +186,12 @@ class Snapshot:
         """First frame and length of a clip whose cell is valid."""
         table = self.table(dataset)
         row = table.row(clip_id)
+        table.load(row, ("first_frame", "frames"), (feature,))
         state = table.state(row, feature)
         if state == "rejected":
             raise CellRejectedError(
                 f"{feature} of clip {clip_id} in {dataset} was rejected: "
-                f"{table.rejections[feature][row]}. Repair the clip, or leave it out"
+                f"{table.reason_at(feature, row)}. Repair the clip, or leave it out"
             )
         if state == "absent":
             self._reader(dataset, feature)  # an unknown feature is another error
@@ -198,9 +199,9 @@ class Snapshot:
                 f"{feature} of clip {clip_id} in {dataset} is absent in snapshot {self.id}: "
                 f"run preprocessing with a profile that has {feature}, or pin a later snapshot"
             )
-        columns = table.columns
-        return int(columns["first_frame"][row]), int(columns["frames"][row])
+        return int(table.value("first_frame", row)), int(table.value("frames", row))
 
     @staticmethod
     def _reasons(table: ClipTable, row: int) -> dict[str, str]:
-        return {name: r[row] for name, r in table.rejections.items() if r[row]}
+        reasons = {name: table.reason_at(name, row) for name in table.rejections}
+        return {name: reason for name, reason in reasons.items() if reason}

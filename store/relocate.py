@@ -78,7 +78,7 @@ def relocate(
     kept.replaced, kept.encoders = {*changes.replaced, *replaced}, changes.encoders
     for clip_id, given in changes.updated.items():
         row = table.row_of.get(clip_id)
-        if row is not None and table.columns["content"][row] == given.content:
+        if row is not None and table.value("content", row) == given.content:
             kept.updated[clip_id] = given
         else:
             superseded.append(clip_id)
@@ -123,8 +123,8 @@ def _place(table: ClipTable, clip_id: str) -> tuple[str, int, int] | None:
     row = table.row_of.get(clip_id)
     if row is None:
         return None
-    columns = table.columns
-    return columns["content"][row], int(columns["first_frame"][row]), int(columns["frames"][row])
+    first, frames = int(table.value("first_frame", row)), int(table.value("frames", row))
+    return table.value("content", row), first, frames
 
 
 def _without_equal_cells(
@@ -140,7 +140,7 @@ def _without_equal_cells(
         return (
             row is not None
             and table.state(row, feature) == "valid"
-            and table.fingerprints[feature][row] == slot.cells[feature]
+            and table.print_at(feature, row) == slot.cells[feature]
         )
 
     new = [f for f in written.valid if not equal(tip, f) or equal(base, f)]

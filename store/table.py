@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from store.errors import UnknownError
+from store.clip_index import ClipIndex, open_index
+from store.columns import LazyColumns, StoredColumn, load, value_at
+from store.errors import CorruptionError, UnknownError
 from store.schema import (
     CELL_COLUMN,
     CLIP_COLUMNS,
@@ -19,40 +23,73 @@ from store.schema import (
     token_counts_path,
 )
 
+MANY = 64
+"""Clips looked up one by one, by the index, before all ids are read instead."""
+
 CellState = Literal["absent", "valid", "rejected"]
 
 
-class LazyColumns(MutableMapping[str, np.ndarray]):
-    """Vectors by name, each read when it is first looked at: most uses need a few of many."""
+class RowIndex(Mapping[str, int]):
+    """Clip -> row. Asked for a clip, it looks into the stored index; asked for all, or for a clip
+    that the index does not have, it reads all clip ids."""
 
-    def __init__(self, loaders: Mapping[str, Callable[[], np.ndarray]]) -> None:
-        """`loaders`: name -> what reads the vector."""
-        self._loaders = dict(loaders)
-        self._loaded: dict[str, np.ndarray] = {}
+    def __init__(
+        self, columns: Mapping[str, np.ndarray], index: Callable[[], ClipIndex | None]
+    ) -> None:
+        """`index`: opens the stored index, if there is one."""
+        self._columns, self._open = columns, index
+        self._all: dict[str, int] | None = None
+        self._found: dict[str, int] = {}
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The vector, read now if it was not yet."""
-        if name not in self._loaded:
-            self._loaded[name] = self._loaders[name]()
-        return self._loaded[name]
+    @cached_property
+    def index(self) -> ClipIndex | None:
+        """The stored index."""
+        return self._open()
 
-    def __setitem__(self, name: str, values: np.ndarray) -> None:
-        """Put a vector in place."""
-        self._loaders[name] = lambda: values
-        self._loaded[name] = values
+    def everything(self) -> dict[str, int]:
+        """All clips with their rows."""
+        if self._all is None:
+            ids = self._columns["clip_id"].tolist()
+            self._all = {clip_id: row for row, clip_id in enumerate(ids) if clip_id}
+        return self._all
 
-    def __delitem__(self, name: str) -> None:
-        """Forget a vector."""
-        del self._loaders[name]
-        self._loaded.pop(name, None)
+    def __getitem__(self, clip_id: str) -> int:
+        """Row of a clip."""
+        if clip_id in self._found:
+            return self._found[clip_id]
+        if self._all is None and len(self._found) < MANY:
+            try:
+                row = self._indexed(clip_id)
+            except CorruptionError:  # of the index: the ids themselves tell, or fail in their turn
+                row = None
+            if row is not None:
+                self._found[clip_id] = row
+                return row
+        return self.everything()[clip_id]
+
+    def _indexed(self, clip_id: str) -> int | None:
+        """The row by the stored index; None if that cannot tell. Raises KeyError, CorruptionError."""
+        if self.index is None:
+            return None
+        for row in self.index.candidates(clip_id):
+            if value_at(self._columns, "clip_id", row) == clip_id:
+                return row
+        if self.index.clips == self._rows:  # no clip is missing in it, and none is free
+            raise KeyError(clip_id)
+        return None
+
+    @property
+    def _rows(self) -> int | None:
+        column = self._columns.stored("clip_id") if isinstance(self._columns, LazyColumns) else None
+        return None if column is None else column.rows
 
     def __iter__(self) -> Iterator[str]:
-        """Names."""
-        return iter(self._loaders)
+        """Clips, in the order of their rows."""
+        return iter(self.everything())
 
     def __len__(self) -> int:
-        """Number of vectors."""
-        return len(self._loaders)
+        """Number of clips."""
+        return len(self.everything())
 
 
 @dataclass
@@ -67,17 +104,21 @@ class ClipTable:
     """Feature -> rejection reason per row; "" where not rejected."""
     token_counts: MutableMapping[str, np.ndarray]
     """Token-index feature -> rows of its token table that the clip uses; -1 where none."""
-    row_of: dict[str, int] = field(init=False)
+    index: Callable[[], ClipIndex | None] = lambda: None
+    """Opens the stored index of clip ids."""
+    row_of: Mapping[str, int] = field(init=False)
+    """Clip -> row. Looking up one clip reads little; going through it reads all ids."""
 
     def __post_init__(self) -> None:
-        """Index the rows in use."""
-        ids = self.columns["clip_id"]
-        self.row_of = {clip_id: row for row, clip_id in enumerate(ids) if clip_id}
+        """Nothing is read yet."""
+        self.row_of = RowIndex(self.columns, self.index)
 
     @property
     def rows(self) -> int:
         """Rows, free ones included."""
-        return len(self.columns["clip_id"])
+        columns = self.columns
+        stored = columns.stored("clip_id") if isinstance(columns, LazyColumns) else None
+        return len(columns["clip_id"]) if stored is None else stored.rows
 
     def row(self, clip_id: str) -> int:
         """Row of a clip; raises UnknownError."""
@@ -88,16 +129,37 @@ class ClipTable:
                 f"no clip {clip_id!r} among the {len(self.row_of)} clips of this snapshot"
             ) from None
 
+    def value(self, name: str, row: int) -> Any:
+        """A clip column at one row; reads no more than the chunk that holds it."""
+        return value_at(self.columns, name, row)
+
+    def print_at(self, feature: str, row: int) -> str:
+        """Fingerprint of one cell, "" if it was never computed."""
+        there = feature in self.fingerprints
+        return value_at(self.fingerprints, feature, row) if there else ""
+
+    def reason_at(self, feature: str, row: int) -> str:
+        """Rejection reason of one cell, "" if it is not rejected."""
+        there = feature in self.rejections
+        return value_at(self.rejections, feature, row) if there else ""
+
     def state(self, row: int, feature: str) -> CellState:
         """State of one cell."""
-        prints = self.fingerprints.get(feature)
-        if prints is None or not prints[row]:
+        if not self.print_at(feature, row):
             return "absent"
-        return "rejected" if self.rejections[feature][row] else "valid"
+        return "rejected" if self.reason_at(feature, row) else "valid"
 
     def values(self, row: int) -> dict[str, Any]:
         """Clip columns of one row."""
-        return {name: column[row] for name, column in self.columns.items()}
+        return {name: self.value(name, row) for name in self.columns}
+
+    def load(self, row: int, columns: Iterable[str] = (), features: Iterable[str] = ()) -> None:
+        """Fetch at once what lies of a row in these clip columns, and in the cells of features."""
+        wanted = [(self.columns, name) for name in columns]
+        for name in features:
+            wanted += [(self.fingerprints, name), (self.rejections, name)]
+        stored = [c.stored(name) for c, name in wanted if isinstance(c, LazyColumns)]
+        load([(column, row // column.rows_per_chunk) for column in stored if column is not None])
 
 
 EMPTY_TABLE_COLUMNS = {
@@ -112,27 +174,41 @@ def empty_table() -> ClipTable:
 
 
 def read_table(group: zarr.Group) -> ClipTable:
-    """The table of a dataset: clip ids now, every other column when it is looked at."""
+    """The table of a dataset: every column is read when it is looked at."""
     found = group.get(column_path("clip_id"))
     if not isinstance(found, zarr.Array):
         return empty_table()
     rows = found.shape[0]
 
-    def loader(array: Any, column: Column) -> Callable[[], np.ndarray]:
-        return lambda: _read(array, column, rows)
+    def clip_column(name: str) -> StoredColumn | None:
+        if name not in CLIP_COLUMNS:
+            return None
+        array = found if name == "clip_id" else group.get(column_path(name))
+        stored = array if isinstance(array, zarr.Array) else None
+        return StoredColumn(stored, CLIP_COLUMNS[name], rows)
 
-    arrays = _arrays(group, "clips")
-    columns = {name: loader(arrays.get(name), column) for name, column in CLIP_COLUMNS.items()}
-    folders = {
-        "cells": CELL_COLUMN,
-        "rejections": CELL_COLUMN,
-        "token_counts": TOKEN_COUNT_COLUMN,
-    }
-    cells = [
-        LazyColumns({name: loader(array, column) for name, array in _arrays(group, folder).items()})
-        for folder, column in folders.items()
-    ]
-    return ClipTable(LazyColumns(columns), *cells)
+    def clip_columns() -> dict[str, StoredColumn]:
+        columns = {name: clip_column(name) for name in CLIP_COLUMNS}
+        return {name: column for name, column in columns.items() if column is not None}
+
+    def cells(folder: str, column: Column) -> LazyColumns:
+        def one(name: str) -> StoredColumn | None:
+            array = group.get(f"{folder}/{name}")
+            return StoredColumn(array, column, rows) if isinstance(array, zarr.Array) else None
+
+        def listed() -> dict[str, StoredColumn]:
+            arrays = _arrays(group, folder).items()
+            return {name: StoredColumn(array, column, rows) for name, array in arrays}
+
+        return LazyColumns(one, listed)
+
+    return ClipTable(
+        LazyColumns(clip_column, clip_columns),
+        cells("cells", CELL_COLUMN),
+        cells("rejections", CELL_COLUMN),
+        cells("token_counts", TOKEN_COUNT_COLUMN),
+        lambda: open_index(group),
+    )
 
 
 def _arrays(group: zarr.Group, folder: str) -> dict[str, zarr.Array]:
@@ -141,15 +217,6 @@ def _arrays(group: zarr.Group, folder: str) -> dict[str, zarr.Array]:
         return {}
     arrays = {n: a for n, a in found.members(max_depth=None) if isinstance(a, zarr.Array)}
     return dict(sorted(arrays.items()))
-
-
-def _read(array: Any, column: Column, rows: int) -> np.ndarray:
-    """A column as long as the table: what a column lacks at its end was never written."""
-    dtype = object if column.dtype == "str" else np.dtype(column.dtype)
-    values = np.full(rows, column.fill, dtype)
-    if isinstance(array, zarr.Array) and array.shape[0]:
-        values[: array.shape[0]] = np.asarray(array[:]).astype(dtype)
-    return values
 
 
 def cell_columns(features: Iterable[str], token_features: Iterable[str]) -> dict[str, Column]:
@@ -179,6 +246,8 @@ def write_rows(
                 dtype=str if column.dtype == "str" else column.dtype,
                 chunks=(column.rows_per_chunk,),
                 fill_value=column.fill,
+                # A flipped bit in a fingerprint or a label would decode: the checksum finds it.
+                compressors=[ZstdCodec(), Crc32cCodec()],
                 dimension_names=["clip"],
             )
         if array.shape[0] < rows:
@@ -204,5 +273,8 @@ def _write_values(array: zarr.Array, values: Mapping[int, str | int]) -> None:
 
 def free_rows(table: ClipTable, wanted: int) -> Sequence[int]:
     """Rows for `wanted` new clips: free ones first, then new ones at the end."""
-    free = [int(row) for row in np.flatnonzero(table.columns["clip_id"] == "")][:wanted]
+    free: list[int] = []
+    index = table.row_of.index if isinstance(table.row_of, RowIndex) else None
+    if index is None or index.clips != table.rows:  # else every row is in use: nothing to look for
+        free = [int(row) for row in np.flatnonzero(table.columns["clip_id"] == "")][:wanted]
     return [*free, *range(table.rows, table.rows + wanted - len(free))]
