@@ -152,6 +152,19 @@ class SynthesizeConfig(FlowConfig):
     out: Path = Field(description="Video to write (.mp4)")
 
 
+class EvaluateConfig(FlowConfig):
+    """What was trained from a store, scored on what was held out."""
+
+    store: str = Field(description="Folder or URL of the icechunk store")
+    dataset: str = Field(default="clips", description="Group of the store")
+    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
+    ref: str = Field(default="main", description="Branch, tag or snapshot id they were made from")
+    network: Path = Field(description="Folder of the audio-expression checkpoint")
+    heads: Path = Field(description="Folder of the heads, one folder an identity")
+    frames: int = Field(default=12, ge=1, description="Held-out frames rendered of each head")
+    out: Path = Field(description="Folder of the tables")
+
+
 class MainJobConfig(FlowConfig):
     """The whole way from videos to a talking head whose emotion changes."""
 

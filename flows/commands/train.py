@@ -149,5 +149,33 @@ def synthesize(
     typer.echo(json.dumps(record, default=str) if as_json else f"video: {record['video']}")
 
 
+@app.command()
+def evaluate(
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    frames: Annotated[int, typer.Option(min=1, help="Held-out frames rendered of a head.")] = 12,
+    as_json: Json = False,
+) -> None:
+    """Score hyperplanes, network and heads of OUT on what was held out; tables in OUT/evaluation.
+
+    Example: emohead evaluate --out out
+    """
+    from flows.config import EvaluateConfig
+    from flows.evaluate import evaluate as flow
+    from flows.orchestra import run
+
+    config = EvaluateConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        network=out / "network",
+        heads=out / "heads",
+        frames=frames,
+        out=out / "evaluation",
+    )
+    record = run(flow, config)
+    typer.echo(json.dumps(record, default=str) if as_json else record["text"])
+
+
 def _short(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from flows.choices import choose_identity, write_wav
-from flows.config import MainJobConfig
+from flows.config import EvaluateConfig, MainJobConfig
 from flows.errors import NothingToDo
+from flows.evaluate import evaluate
 from flows.features import FeatureNames
 from flows.main_job import main_job
+from flows.orchestra import call
 from models.errors import EmotionError
 from pipeline.samples import heldout_speech
 from store import Cache
@@ -41,7 +43,7 @@ def test_videos_become_a_speaking_head_and_a_second_run_computes_nothing(
 ) -> None:
     out = tmp_path / "out"
     job = config(sample_clips, out, short_speech, emotion="sad@0-0.4, happy@0.8-1.2")
-    first = main_job(job)
+    first = call(main_job, job)
 
     with av.open(str(out / "video.mp4")) as video:
         frames = sum(1 for _ in video.decode(video=0))
@@ -67,14 +69,28 @@ def test_videos_become_a_speaking_head_and_a_second_run_computes_nothing(
     assert record["head_metrics"]["psnr"] > 0
     assert record["snapshot"] == first["snapshot"]
 
-    again = main_job(job)
+    again = call(main_job, job)
     assert again["preprocess"]["planned"] == 0
     assert again["network"]["reused"]
     assert again["head"]["reused"]
     assert "Nothing had to be computed" in (out / "report.html").read_text()
 
+    # The same numbers as a flow of its own, as tables.
+    scored = call(
+        evaluate,
+        EvaluateConfig(
+            store=job.store, network=out / "network", heads=out / "heads", frames=2, out=out / "e"
+        ),
+    )
+    assert scored["not measured"] == {}
+    (head,) = scored["tables"]["heads"]
+    assert head["identity"] == first["identity"]
+    assert head["psnr"] > 0
+    assert {row["emotion"] for row in scored["tables"]["hyperplanes"]} == {"happy", "sad"}
+    assert (out / "e" / "network.csv").read_text().startswith("held out,")
+
     with pytest.raises(EmotionError, match="hapy"):
-        main_job(config(sample_clips, out, short_speech, emotion="hapy@0-1"))
+        call(main_job, config(sample_clips, out, short_speech, emotion="hapy@0-1"))
     snapshot = Cache.open(job.store).snapshot()
     with pytest.raises(NothingToDo, match="iris, milo"):
         choose_identity(snapshot, "clips", FeatureNames(), "nobody")

@@ -1,0 +1,127 @@
+"""Flow `evaluate`: what was trained from a store, held against what was never trained on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.config import EvaluateConfig
+from flows.fit_hyperplanes import read_planes
+from flows.orchestra import call, note_table
+from flows.progress import step
+from flows.train_audio_expression import evaluate as score_network
+from flows.train_audio_expression import packs_of, training_data
+from flows.train_head import head_clips, head_data
+from store import Cache, Snapshot
+
+Rows = list[dict[str, Any]]
+
+
+def hyperplane_rows(snapshot: Snapshot, config: EvaluateConfig) -> Rows:
+    """Balanced accuracy of each plane on clips it was not fitted on."""
+    sets = read_planes(snapshot, config.dataset, config.names.expression)
+    return [
+        {
+            "scope": scope,
+            "emotion": tag,
+            "balanced accuracy": plane.accuracy,
+            "how": plane.accuracy_note,
+            "clips": plane.clips,
+            "frames": plane.frames,
+        }
+        for scope, planes in sets.items()
+        for tag, plane in planes.planes.items()
+    ]
+
+
+@task(name="score network", cache_policy=NO_CACHE, persist_result=False)
+def network_rows(snapshot: Snapshot, config: EvaluateConfig) -> Rows:
+    """Held-out error of the network beside its baselines."""
+    packs = packs_of(config.network)
+    data = training_data(snapshot, config.dataset, config.names, packs)
+    return score_network(data, config.network)["table"]
+
+
+@task(name="score head", cache_policy=NO_CACHE, persist_result=False)
+def head_row(snapshot: Snapshot, config: EvaluateConfig, folder: Path) -> dict[str, Any]:
+    """PSNR and SSIM of a head on held-out frames, or why they were not measured."""
+    from render.errors import HeadDataError
+    from render.head import load_head
+    from render.metrics import score_head
+
+    identity = folder.name
+    clip_ids = head_clips(snapshot, config.dataset, identity, config.names)
+    data = head_data(snapshot, config.dataset, clip_ids, config.names)
+    try:
+        score = score_head(load_head(folder), data, frames=config.frames)
+    except HeadDataError as error:
+        return {"identity": identity, "not measured": str(error)}
+    return {"identity": identity, **score.record()}
+
+
+@flow(name="evaluate", flow_run_name="evaluate {config.out}", persist_result=False)
+def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+    """Score the hyperplanes of a store, and the network and heads trained from it.
+
+    Tables are written as CSV and Markdown beside `evaluation.json`. What is not there is named
+    "not measured".
+
+    Raises:
+        NothingToDo: the store holds no hyperplanes.
+        CheckpointError: the network was trained on another store.
+    """
+    snapshot = Cache.open(config.store).snapshot(config.ref)
+    tables: dict[str, Rows] = {}
+    missing: dict[str, str] = {}
+    with step("evaluate"):
+        tables["hyperplanes"] = hyperplane_rows(snapshot, config)
+        if config.network.is_dir():
+            tables["network"] = call(network_rows, snapshot, config)
+        else:
+            missing["network"] = f"{config.network} holds no network"
+        folders = sorted(path for path in config.heads.glob("*") if path.is_dir())
+        if folders:
+            tables["heads"] = [call(head_row, snapshot, config, folder) for folder in folders]
+        else:
+            missing["heads"] = f"{config.heads} holds no head"
+    for name, rows in tables.items():
+        note_table(f"evaluation-{name}", rows)
+    return write(config.out, {"snapshot": snapshot.id, "tables": tables, "not measured": missing})
+
+
+def write(out: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The tables as files; returns the record with their text."""
+    out.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for name, rows in record["tables"].items():
+        frame = pd.DataFrame(rows)
+        frame.to_csv(out / f"{name}.csv", index=False)
+        parts.append(f"## {name}\n\n{markdown(rows)}\n")
+    parts += [f"{name}: not measured: {why}\n" for name, why in record["not measured"].items()]
+    text = "\n".join(parts)
+    (out / "evaluation.md").write_text(text, "utf-8")
+    (out / "evaluation.json").write_text(json.dumps(record, indent=1, default=str), "utf-8")
+    return {**record, "text": text}
+
+
+def markdown(rows: Rows) -> str:
+    """Rows as a Markdown table; columns in the order they first appear.
+
+    >>> print(markdown([{"a": 1, "b": 0.12345}, {"a": 2}]))
+    | a | b |
+    |---|---|
+    | 1 | 0.123 |
+    | 2 |  |
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for row in rows:
+        values = (row.get(name, "") for name in columns)
+        shown = (
+            f"{v:.3f}" if isinstance(v, float) else str("" if v is None else v) for v in values
+        )
+        lines.append(f"| {' | '.join(shown)} |")
+    return "\n".join(lines)
