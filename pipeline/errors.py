@@ -7,6 +7,7 @@
     ├── RejectedClip    the media are sound but hold nothing to work on (no face)
     ├── ClockError      two lengths that must agree do not
     └── ProfileError    an encoder, feature or setting that does not exist
+        └── WeightError     weights that are not there, or not what they are said to be
 
 `MediaError` and `RejectedClip` become reasons in the store; the others stop the run. Every message
 names the item, the values that disagree and, where there is one, the cure.
@@ -39,3 +40,7 @@ class ClockError(PipelineError, ValueError):
 
 class ProfileError(PipelineError, ValueError):
     """An unknown profile, feature or setting; the choices are named."""
+
+
+class WeightError(ProfileError):
+    """Weights that are missing or are not what they should be; the cure is a command."""

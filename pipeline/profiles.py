@@ -1,36 +1,25 @@
-"""Named sets of encoders, in an order in which each finds its inputs."""
+"""Named sets of encoders, in an order in which each finds its inputs.
+
+A profile is a base, with encoders added or left out: `embedded`, `paper`, `embedded+ddfa`,
+`embedded+hubert-logmel`, `paper-bisenet`.
+"""
 
 import importlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.encoder import AUDIO, MEDIA, VIDEO, Encoder
-from pipeline.errors import ProfileError
+from pipeline.errors import ProfileError, WeightError
 from pipeline.features import FeatureSpec
+from pipeline.profile_tables import ENCODERS, PROFILES, SIZED
 from pipeline.settings import configured
+from pipeline.weights.shelf import Shelf
 
 MEDIA_VERSION = "2"
 """Changes when the same file may come out of pipeline.media* differently."""
-
-_SIZED = ("crop", "pose", "selfie")
-"""Encoders whose config has the frames' side in pixels."""
-
-_PROFILES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "embedded": (
-        ("crop", "pipeline.face.rgb", "Rgb"),
-        ("facemesh", "pipeline.face.landmarks", "FaceMesh"),
-        ("mar", "pipeline.face.mar", "Mar"),
-        ("pose", "pipeline.face.pose", "Pose"),
-        ("semantic", "pipeline.face.semantic", "Semantic"),
-        ("selfie", "pipeline.face.parsing", "Selfie"),
-        ("waveform", "pipeline.speech.waveform", "Waveform"),
-        ("logmel", "pipeline.speech.logmel", "LogMel"),
-        ("prosody", "pipeline.speech.prosody", "Prosody"),
-        ("minilm", "pipeline.speech.minilm", "MiniLM"),
-    ),
-}
-"""Profile to (encoder name, module, class stem): `<stem>Encoder` with a `<stem>Config`."""
 
 
 @dataclass(frozen=True)
@@ -99,42 +88,108 @@ class Profile:
         return tuple(encoder for encoder in self.encoders if encoder.name in names)
 
 
+def encoder_names(profile: str) -> tuple[str, ...]:
+    """Encoders of a profile, in the table's order.
+
+    >>> encoder_names("paper-bisenet-llama+landmarker")[-4:]
+    ('ddfa', 'landmarker', 'hubert', 'emotion2vec')
+
+    Raises:
+        ProfileError: an unknown base or encoder, one added twice or left out that is not in; the
+            choices are named.
+    """
+    base, *changes = re.split(r"([+-])", profile)
+    if base not in PROFILES:
+        raise ProfileError(f"no profile {base!r}; there are {', '.join(PROFILES)}")
+    names = set(PROFILES[base])
+    for sign, name in zip(changes[::2], changes[1::2], strict=True):
+        if name not in ENCODERS:
+            raise ProfileError(
+                f"profile {profile!r}: no encoder {name!r}; there are {', '.join(ENCODERS)}"
+            )
+        if (name in names) == (sign == "+"):
+            state = "already in" if sign == "+" else "not in"
+            raise ProfileError(f"profile {profile!r}: {name} is {state} it")
+        names ^= {name}
+    return tuple(name for name in ENCODERS if name in names)
+
+
 def load_profile(
-    name: str = "embedded", size: int = 256, **overrides: Mapping[str, Any]
+    name: str = "embedded",
+    size: int = 256,
+    *,
+    weights: Path | None = None,
+    **overrides: Mapping[str, Any],
 ) -> Profile:
     """Build a profile; no model is loaded yet.
 
     Args:
-        name: `embedded`, which runs from PyPI wheels alone.
+        name: `embedded`, which runs from PyPI wheels alone, or `paper`, which needs weights;
+            encoders may be added and left out: `embedded+ddfa`, `paper-bisenet`.
         size: side of the stored frames, pixels.
+        weights: folder of weights; None: $EMOHEAD_WEIGHTS or the platform's cache.
         overrides: settings by encoder name, e.g. `pose={"cutoff": 3.0}`.
 
     Raises:
         ProfileError: an unknown profile, encoder or setting; the choices are named.
+        WeightError: weights that are not there: all of them, each with the command that brings it.
     """
-    if name not in _PROFILES:
-        raise ProfileError(f"no profile {name!r}; there are {', '.join(_PROFILES)}")
-    known = [encoder for encoder, _, _ in _PROFILES[name]]
+    known = encoder_names(name)
     for encoder in overrides:
         if encoder not in known:
             raise ProfileError(
                 f"profile {name!r} has no encoder {encoder!r} to override; "
                 f"it has {', '.join(known)}"
             )
-    encoders = []
-    for encoder, module, stem in _PROFILES[name]:
+    shelf = Shelf.usual() if weights is None else Shelf(weights)
+    makers: dict[str, tuple[type, Any]] = {}
+    for encoder in known:
         given = dict(overrides.get(encoder, {}))
-        if encoder in _SIZED:
+        if encoder in SIZED:
             if given.get("size", size) != size:
                 raise ProfileError(
                     f"{encoder}.size = {given['size']} but frames are {size} px; set the "
                     "profile's size, which all visual encoders share"
                 )
             given["size"] = size
+        module, stem = ENCODERS[encoder]
         loaded = importlib.import_module(module)
         config = configured(getattr(loaded, f"{stem}Config"), given, encoder)
-        encoders.append(getattr(loaded, f"{stem}Encoder")(config))
+        makers[encoder] = (getattr(loaded, f"{stem}Encoder"), config)
+    _all_weights(name, shelf, makers)
+    encoders = [
+        kind(config, shelf) if hasattr(kind, "needs") else kind(config)
+        for kind, config in makers.values()
+    ]
     return Profile(name, size, _ordered(encoders))
+
+
+def _all_weights(name: str, shelf: Shelf, makers: Mapping[str, tuple[type, Any]]) -> None:
+    """Hold the shelf against what the encoders need, before any of them is built.
+
+    Raises:
+        WeightError: everything that is missing, and the profile that does without it.
+    """
+    lacking: dict[str, list[str]] = {}
+    for encoder, (kind, config) in makers.items():
+        for weight, of in getattr(kind, "needs", lambda _: ())(config):
+            reason = shelf.missing(weight, of)
+            if reason:
+                lacking.setdefault(encoder, []).append(reason)
+    if lacking:
+        lines = [f"  {encoder}: {why}" for encoder, whys in lacking.items() for why in whys]
+        raise WeightError(
+            f"profile {name!r} needs weights that are not there:\n" + "\n".join(lines) + "\n"
+            f"Without these encoders it is {_without(name, lacking)!r}."
+        )
+
+
+def _without(profile: str, encoders: Container[str]) -> str:
+    """The name of a profile that leaves some encoders out."""
+    base, *changes = re.split(r"([+-])", profile)
+    kept = [s + n for s, n in zip(changes[::2], changes[1::2], strict=True) if n not in encoders]
+    left_out = [f"-{name}" for name in PROFILES[base] if name in encoders]
+    return base + "".join(kept + left_out)
 
 
 def _ordered(encoders: Sequence[Encoder]) -> tuple[Encoder, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import Json, Override, Size, Workers, nested
+from flows.commands.options import Json, Override, Profile, Size, Workers, nested
 
 app = typer.Typer()
 
@@ -18,6 +18,7 @@ def plan(
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    profile: Profile = "embedded",
     size: Size = 256,
     workers: Workers = 2,
     override: Override = None,
@@ -35,12 +36,13 @@ def plan(
         data=folder,
         store=store,
         corpus=corpus,
+        profile=profile,
         size=size,
         workers=workers,
         overrides=nested(override),
     )
-    scanned, cells, profile = plan_preprocess(config)
-    expected = estimate(cells, scanned.clips, profile, store_of(config.store))
+    scanned, cells, encoders = plan_preprocess(config)
+    expected = estimate(cells, scanned.clips, encoders, store_of(config.store))
     if as_json:
         found = {
             "cells": [cell._asdict() for cell in cells.cells],
@@ -64,6 +66,10 @@ def preprocess(
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    profile: Profile = "embedded",
+    feature: Annotated[
+        list[str] | None, typer.Option(help="Feature to compute; none named: all.")
+    ] = None,
     workers: Workers = 2,
     size: Size = 256,
     override: Override = None,
@@ -88,6 +94,8 @@ def preprocess(
         data=folder,
         store=store,
         corpus=corpus,
+        profile=profile,
+        features=tuple(feature or ()),
         workers=workers,
         size=size,
         overrides=nested(override),

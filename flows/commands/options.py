@@ -13,6 +13,9 @@ Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job 
 Workers = Annotated[
     int, typer.Option("--workers", min=1, max=256, help="Worker processes; one thread each.")
 ]
+Profile = Annotated[
+    str, typer.Option("--profile", help="Encoders: embedded, paper, embedded+ddfa, paper-bisenet.")
+]
 Size = Annotated[
     int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")
 ]

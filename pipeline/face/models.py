@@ -53,7 +53,7 @@ def weights(*names: str) -> dict[str, str]:
 @functools.cache
 def face_mesh(tracking: bool) -> Any:
     """The 478-point mesh; `tracking` follows one face from frame to frame."""
-    with _quiet():
+    with quiet():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
         return _started(
@@ -64,7 +64,7 @@ def face_mesh(tracking: bool) -> Any:
 @functools.cache
 def face_detection(full_range: bool) -> Any:
     """Boxes of faces: near ones (2 m), or near and far."""
-    with _quiet():
+    with quiet():
         from mediapipe.python.solutions.face_detection import FaceDetection
 
         return _started(
@@ -75,7 +75,7 @@ def face_detection(full_range: bool) -> Any:
 @functools.cache
 def selfie_segmentation(landscape: bool) -> Any:
     """Person against background: 256x256 network, or the lighter 144x256 one."""
-    with _quiet():
+    with quiet():
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
         return _started(SelfieSegmentation(model_selection=int(landscape)))
@@ -96,14 +96,14 @@ def using(model: Any, fresh: bool = False) -> Iterator[Any]:
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # protobuf's own housekeeping, once per frame
         if fresh:
-            with _quiet():
+            with quiet():
                 model.reset()
                 model.process(_NOTHING)
         yield model
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep absl and TensorFlow Lite from writing to file descriptor 2 while a graph starts."""
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,5 +1,6 @@
 """Who says what when in a clip: a sidecar or the corpus first, the recogniser else."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -7,7 +8,7 @@ from jaxtyping import Float32
 
 from pipeline import clock
 from pipeline.encoder import ClipInputs
-from pipeline.speech.recogniser import recogniser
+from pipeline.speech.listener import Listener, recogniser
 from pipeline.transcript import Transcript, Word
 
 Timing = Literal["given", "aligned", "spread", "asr"]
@@ -35,8 +36,14 @@ def spread(text: str, audio: Float32[np.ndarray, " samples"]) -> tuple[Word, ...
     )
 
 
-def words_of(inputs: ClipInputs) -> tuple[Transcript, Timing]:
+def words_of(
+    inputs: ClipInputs, listen: Callable[[], Listener] = recogniser
+) -> tuple[Transcript, Timing]:
     """Transcript of a clip, with word times wherever there is a word.
+
+    Args:
+        inputs: the clip; a transcript it brings wins over what a recogniser would hear.
+        listen: brings the recogniser, only when it is needed.
 
     Raises:
         MissingInput: there are no timed words and no sound to find them in.
@@ -46,8 +53,12 @@ def words_of(inputs: ClipInputs) -> tuple[Transcript, Timing]:
         return known, "given"
     audio = inputs.audio()
     if known is None or not known.text.strip():
-        return recogniser().recognise(audio), "asr"
-    words = recogniser().align(audio, known.text)
+        heard = listen().recognise(audio)
+        if heard.words or not heard.text:
+            return heard, "asr"
+        words = spread(heard.text, audio)
+        return Transcript(heard.text, words, source=heard.source), "spread"
+    words = listen().align(audio, known.text)
     if words is not None:
         return Transcript(known.text, words, known.phonemes, known.source), "aligned"
     words = spread(known.text, audio)
