@@ -26,6 +26,7 @@ from store.migration import Migration, migrate
 from store.packs import Pack, pack
 from store.planning import EncoderKey, Plan, PlannedCell, SourceKey, plan
 from store.read import Snapshot
+from store.recovery import fall_back
 from store.repository import Cache, LogEntry
 from store.row_facts import RowChange, row_changes
 from store.schema import BLOCK_FRAMES, SCHEMA_VERSION, ClipRow, FeatureSchema
@@ -76,6 +77,7 @@ __all__ = [
     "compact",
     "diff",
     "export",
+    "fall_back",
     "fingerprint",
     "migrate",
     "pack",

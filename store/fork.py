@@ -144,6 +144,10 @@ def write_slot(
     if slot.extent is not None:
         for feature, values in write.arrays.items():
             array = arrays.of(feature)
+            if slot.exact:
+                # All of it is written anew, and to write part of a shard zarr reads the rest: what
+                # is damaged could not be repaired.
+                arrays.erase(feature, features[feature], slot.extent)
             array[slot.extent.first : slot.extent.first + write.frames] = values
             if feature in write.tokens:
                 tokens = write.tokens[feature]

@@ -16,6 +16,7 @@ from store.errors import ConflictError
 from store.location import commit_lock
 from store.repository import Cache
 from store.schema import SCHEMA_VERSION
+from store.seals import seal
 from store.versions import package_version, root_attributes, schema_version
 
 
@@ -78,6 +79,7 @@ def migrate(cache: Cache) -> Migration:
                 f"{cache.location}: another writer committed during the migration; nothing was "
                 "changed, run it again"
             ) from error
+        seal(cache.location, cache.repository, snapshot_id)
     return Migration(version, SCHEMA_VERSION, snapshot_id, tag)
 
 

@@ -1,24 +1,28 @@
 """Hold a snapshot against itself: extents, cells, arrays, and every chunk if asked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import icechunk
 import numpy as np
 import zarr
 from zarr.core.sync import sync
 
-from store.extents import Extent, overlaps
+from store.extents import Extent, blocks_of, overlaps
 from store.fits import stale_fits
 from store.layout import (
     block_frames,
     feature_array,
     frames_allocated,
+    open_dataset,
     stored_features,
     token_array,
 )
+from store.location import is_local, storage_of
 from store.read import Snapshot
 from store.schema import FeatureSchema
+from store.seals import damages, inspect
 from store.table import ClipTable
 
 
@@ -45,6 +49,9 @@ class Report:
 
     snapshot_id: str
     read_data: bool
+    sealed: bool | None = None
+    """Whether the metadata files could be held against their checksums; None on object storage,
+    which guards its objects itself."""
     problems: list[Problem] = field(default_factory=list)
     clips: int = 0
     valid: int = 0
@@ -70,15 +77,59 @@ class Report:
             f"{self.rejected} rejected, {self.absent} absent cells; {depth}; "
             f"{len(self.problems) or 'no'} problems"
         )
+        if self.sealed is False:
+            head += " (no seal: a flipped bit in icechunk's own files may go unseen)"
         return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
 
 
 def validate(snapshot: Snapshot, *, read_data: bool = False) -> Report:
-    """Check a snapshot; `read_data` also reads and decodes every valid cell."""
+    """Check a snapshot; `read_data` also reads and decodes every valid cell. Damage is reported,
+    never raised."""
     report = Report(snapshot.id, read_data)
-    for dataset in snapshot.datasets():
-        _Check(snapshot, dataset, report).run()
+    damaged = _damaged_files(snapshot, report)
+    # Damaged metadata fail in many ways, in icechunk, in zarr and in what they describe.
+    try:
+        datasets = snapshot.datasets()
+    except Exception as error:
+        report.problems.append(Problem("", "", "", f"cannot be opened ({_one_line(error)})"))
+        return report
+    for dataset in datasets:
+        try:
+            if read_data:
+                read_tables(snapshot, dataset, report)
+            check = _Check(snapshot, dataset, report)
+            check.manifests(damaged)
+            check.run()
+        except Exception as error:
+            what = f"cannot be checked ({type(error).__name__}: {_one_line(error)})"
+            report.problems.append(Problem(dataset, "", "", what))
     return report
+
+
+def read_tables(snapshot: Snapshot, dataset: str, report: Report) -> None:
+    """Read what is no frame and no token: clip table, cells, fits, and whatever else."""
+    for path, node in open_dataset(snapshot.root, dataset).members(max_depth=None):
+        if isinstance(node, zarr.Array) and path.split("/")[0] not in ("frames", "tokens"):
+            try:
+                np.asarray(node[...])
+            except Exception as error:
+                what = f"{path} cannot be read back ({_one_line(error)})"
+                report.problems.append(Problem(dataset, "", "", what))
+
+
+def _damaged_files(snapshot: Snapshot, report: Report) -> dict[str, str]:
+    """Report metadata files that changed since their commit; damaged manifests by id."""
+    if not is_local(snapshot.location):
+        return {}
+    found = damages(snapshot.location, snapshot.id, history=report.read_data)
+    report.sealed = found is not None
+    for damage in found or []:
+        report.problems.append(Problem("", "", "", f"file {damage.path} {damage.what}"))
+    return {
+        damage.path.removeprefix("manifests/"): damage.what
+        for damage in found or []
+        if damage.path.startswith("manifests/")
+    }
 
 
 class _Check:
@@ -99,6 +150,38 @@ class _Check:
     def problem(self, what: str, row: int | None = None, feature: str = "") -> None:
         clip_id = "" if row is None else str(self.table.columns["clip_id"][row])
         self.report.problems.append(Problem(self.dataset, clip_id, feature, what))
+
+    def manifests(self, damaged: dict[str, str]) -> None:
+        """Name what is listed in damaged manifests: cells, or a column of the table."""
+        if not damaged:
+            return
+        repository = icechunk.Repository.open(storage_of(self.snapshot.location))
+        for node in inspect(repository, self.snapshot.id)["nodes"]:
+            _, dataset, *rest = [*node["path"].split("/"), ""]
+            if dataset != self.dataset:
+                continue
+            for ref in node.get("manifest_refs") or ():
+                if ref["id"] in damaged:
+                    self.listed("/".join(rest).rstrip("/"), ref)
+
+    def listed(self, path: str, ref: Mapping[str, Any]) -> None:
+        """Name the cells whose chunks a damaged manifest lists."""
+        what = f"its chunks are listed in the damaged manifest {ref['id']}"
+        folder, _, feature = path.partition("/")
+        self.problem(f"{path}: {what}", feature=feature if folder in ("frames", "tokens") else "")
+        if folder not in ("frames", "tokens"):
+            return
+        start, stop = (int(edge) for edge in ref["extents"][0])
+        try:
+            prints = self.table.fingerprints.get(feature)
+            for row in map(int, self.rows):
+                first, frames = int(self.first[row]), int(self.frames[row])
+                own = blocks_of(Extent(first, frames), self.block)
+                there = first >= 0 and own.start < stop and own.stop > start
+                if there and (prints is None or prints[row]):
+                    self.problem(what, row, feature)
+        except Exception as error:  # the table itself may be unreadable
+            self.problem(f"the cells under it cannot be named ({_one_line(error)})")
 
     def run(self) -> None:
         self.report.clips += len(self.rows)

@@ -45,7 +45,9 @@ def write_of(
 ) -> store.ClipWrite:
     """What an encoder of that version makes of the planned features of a clip."""
     cells = FEATURES if slots is None else list(slots[clip_id].cells)
-    return make_clip(clip_id, frames, version, cells)
+    made = make_clip(clip_id, frames, version, [name for name in cells if name != "text/words"])
+    words = make_clip(clip_id, frames, 1, [name for name in cells if name == "text/words"])
+    return store.ClipWrite(clip_id, frames, {**made.arrays, **words.arrays}, words.tokens)
 
 
 def order_rows(
@@ -263,3 +265,140 @@ class Killer:
         if again:
             wrong.append(f"the rerun differs from the calm run in {again}")
         return wrong
+
+
+@dataclass
+class Flips:
+    """What a series of damaged files came to, by kind of file."""
+
+    found: dict[str, int] = field(default_factory=dict)
+    """Named by `validate`, or refused on opening."""
+    harmless: dict[str, int] = field(default_factory=dict)
+    """Not found, and nothing that is read is different."""
+    silent: list[str] = field(default_factory=list)
+    """Not found, and something is different: must stay empty."""
+    unclear: list[str] = field(default_factory=list)
+    """Found, but by an error that is not one of the store's own."""
+    repaired: int = 0
+    """Cells planned again, or `main` put back and the run repeated: equal to before."""
+    unrepaired: list[str] = field(default_factory=list)
+
+
+class Damager:
+    """Damages files of a store one by one and looks who notices."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        """`folder`: where stores are made."""
+        self.folder, self.random = folder, random.Random(seed)
+        self.flips = Flips()
+        self.copies = 0
+        self.healthy = folder / "healthy"
+        cache = store.Cache.open(self.healthy, create=True)
+        ingest(cache, OLD)
+        cache.tag("v1")
+        ingest(cache, SOME, 2)
+        self.truth = reading(cache)
+        self.main = everything(cache.snapshot())
+        self.files = sorted(
+            file.relative_to(self.healthy)
+            for file in self.healthy.rglob("*")
+            if file.is_file() and file.stat().st_size
+        )
+
+    def draw(self) -> Path:
+        """A file: each kind of them equally often, then any of its kind."""
+        kind = self.random.choice(sorted({file.parts[0] for file in self.files}))
+        return self.random.choice([file for file in self.files if file.parts[0] == kind])
+
+    def flip(self, file: Path) -> str:
+        """One bit of a file, anywhere."""
+        data = bytearray((self.healthy / file).read_bytes())
+        at, bit = self.random.randrange(len(data)), self.random.randrange(8)
+        data[at] ^= 1 << bit
+        return self.damage(file, bytes(data), f"bit {bit} of byte {at} of {file}")
+
+    def cut(self, file: Path) -> str:
+        """A file that ends too early."""
+        data = (self.healthy / file).read_bytes()
+        at = self.random.randrange(len(data))
+        return self.damage(file, data[:at], f"{file} cut to {at} of {len(data)} bytes")
+
+    def lose(self, file: Path) -> str:
+        """A file that is gone."""
+        return self.damage(file, None, f"{file} missing")
+
+    def damage(self, file: Path, data: bytes | None, what: str) -> str:
+        """Damage one file of a copy of the store; who notices, and can it be repaired."""
+        kind = file.parts[0]
+        self.copies += 1
+        copy = self.folder / f"damaged{self.copies}"
+        shutil.copytree(self.healthy, copy)
+        try:
+            (copy / file).unlink()
+            if data is not None:
+                (copy / file).write_bytes(data)
+            notice, told = self.notice(copy)
+            count = getattr(self.flips, notice)
+            if isinstance(count, list):
+                count.append(f"{what}: {told}")
+            else:
+                count[kind] = count.get(kind, 0) + 1
+            if notice != "harmless" and kind in REPAIRABLE and "tag.v1" not in file.parts:
+                repaired = self.repair(copy, kind)
+                if repaired:
+                    self.flips.unrepaired.append(f"{what}: {repaired}")
+                self.flips.repaired += not repaired
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)  # icechunk may still be at work in it
+        return told
+
+    def notice(self, copy: Path) -> tuple[str, str]:
+        """`found`, `unclear`, `harmless` or `silent`, and what was said."""
+        try:
+            cache = store.Cache.open(copy)
+            reports = [cache.validate(ref, read_data=True) for ref in ("main", "v1")]
+            told = "; ".join(report.summary() for report in reports if not report.ok)
+            if told:
+                return "found", told
+            different = differences(reading(cache), self.truth)
+        except store.StoreError as error:
+            return "found", str(error)
+        except Exception as error:
+            return "unclear", f"{type(error).__name__}: {error}"
+        return ("silent", str(different)) if different else ("harmless", "")
+
+    def repair(self, copy: Path, kind: str) -> str:
+        """The way back that docs/reliability.md gives; what is wrong after it."""
+        try:
+            cache = store.Cache.open(copy) if kind == "chunks" else None
+            damaged = cache.validate(read_data=True).damaged if cache is not None else []
+            if cache is not None and damaged:
+                plan = ingest(cache, SOME, 2, damaged)
+                if {cell[:2] for cell in plan.cells} != set(damaged):
+                    return f"planned {plan.cells}, damaged were {damaged}"
+            else:
+                store.fall_back(copy)
+                cache = store.Cache.open(copy)
+                ingest(cache, SOME, 2)
+            problems = cache.validate(read_data=kind == "chunks").problems
+            left = differences(everything(cache.snapshot()), self.main)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return f"{problems} {left}" if problems or left else ""
+
+
+SOME = {**OLD, "more": 9}
+REPAIRABLE = ("chunks", "manifests", "snapshots", "transactions", "refs")
+"""Kinds of files that there is a way back for; a lost tag is made again by hand."""
+
+
+def reading(cache: store.Cache) -> dict[str, bytes]:
+    """All that a user can read of a store: its log, its tags, and both snapshots."""
+    found = {
+        entry.id: repr((entry.message, entry.written_at, sorted(entry.metadata.items()))).encode()
+        for entry in cache.log()
+    }
+    found |= {f"tag {name}": id_.encode() for name, id_ in cache.tags().items()}
+    for ref in ("main", "v1"):
+        found |= {f"{ref} {key}": data for key, data in everything(cache.snapshot(ref)).items()}
+    return found
