@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,19 +99,17 @@ def memory_and_disk() -> Finding:
 
 def prefect_server() -> Finding:
     """The server that keeps run history and schedules."""
-    from flows.orchestra import server
+    from flows.orchestra import server, why_away
 
     url = server()
     if url is None:
         what = "none set: commands run here and keep no history"
         cure = "prefect server start; export PREFECT_API_URL=http://127.0.0.1:4200/api"
         return Finding("prefect server", "missing", what, cure)
-    try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
-            return Finding("prefect server", "ok", url)
-    except (OSError, urllib.error.URLError) as error:
+    if reason := why_away(url):
         cure = "start it (`prefect server start`), or unset PREFECT_API_URL to run without one"
-        return Finding("prefect server", "broken", f"{url}: {error}", cure)
+        return Finding("prefect server", "broken", f"{url}: {reason}", cure)
+    return Finding("prefect server", "ok", url)
 
 
 def store(location: str) -> Finding:

@@ -3,6 +3,7 @@
 FlowError
 ├── NothingToDo     every clip was rejected, or what is needed is not in the store
 ├── StoreDamaged    the store does not hold against itself
+├── ServerAway      the Prefect server that is set up does not answer
 └── ClusterGone     the Dask cluster cannot be reached, or went away
 """
 
@@ -17,6 +18,10 @@ class NothingToDo(FlowError):
 
 class StoreDamaged(FlowError):
     """Validation found damage; the text names it and the cure."""
+
+
+class ServerAway(FlowError):
+    """The Prefect server that is set up does not answer."""
 
 
 class ClusterGone(FlowError):

@@ -7,6 +7,7 @@ computed is the same either way.
 
 import os
 import time
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from typing import Any, Protocol
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
+
+from flows.errors import ServerAway
 
 
 class Wrapped(Protocol):
@@ -99,6 +102,27 @@ def server() -> str | None:
     return PREFECT_API_URL.value()
 
 
+def why_away(url: str) -> str | None:
+    """Why the server does not answer; None if it does."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):
+            return None
+    except OSError as error:
+        return str(error)
+
+
 def run(flow: Wrapped, *arguments: Any) -> Any:
-    """A flow from the command line: recorded by the user's server, or here and at once."""
-    return flow(*arguments) if server() else call(flow, *arguments)
+    """A flow from the command line: recorded by the user's server, or here and at once.
+
+    Raises:
+        ServerAway: a server is set up and does not answer.
+    """
+    url = server()
+    if not url:
+        return call(flow, *arguments)
+    if reason := why_away(url):
+        raise ServerAway(
+            f"the Prefect server {url} does not answer ({reason}): start it (`prefect server "
+            "start`), or unset PREFECT_API_URL to run here without one"
+        )
+    return flow(*arguments)

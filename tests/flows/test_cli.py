@@ -78,3 +78,14 @@ def test_every_command_shows_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=200)
     assert shown.exit_code == 0
     assert f"Example: emohead {command}" in shown.stdout
+
+
+def test_a_server_that_is_away_is_said_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    result = emohead("update", str(tmp_path), "--store", str(tmp_path / "s"))
+    assert result.returncode == 3
+    assert "http://127.0.0.1:9/api does not answer" in result.stderr
+    assert "unset PREFECT_API_URL" in result.stderr
+    assert "Traceback" not in result.stderr
