@@ -50,6 +50,9 @@ class PreprocessConfig(FlowConfig):
     retry_failed: bool = Field(
         default=False, description="Compute again what was quarantined or met an unexpected error"
     )
+    repair: bool = Field(
+        default=False, description="Read every stored value, and compute again what is damaged"
+    )
     prune: bool = Field(
         default=False, description="Remove clips whose source is gone from the folder"
     )

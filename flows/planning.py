@@ -11,6 +11,7 @@ from pipeline.profiles import Profile, load_profile
 from pipeline.scan import ScanResult, scan
 from pipeline.source import ClipSource
 from store import Cache, ClipRow, EncoderKey, FeatureSchema, Plan, Snapshot, SourceKey
+from store.validate import validate
 
 QUARANTINED = "quarantined: "
 """How the reason of a clip begins that kills its worker."""
@@ -109,6 +110,15 @@ def failed_cells(snapshot: Snapshot | None, dataset: str) -> list[tuple[str, str
     ]
 
 
+def damaged_cells(snapshot: Snapshot | None, dataset: str) -> list[tuple[str, str]]:
+    """(clip, feature) of the cells that cannot be read back; reads every value of the store."""
+    if snapshot is None or not snapshot.has_dataset(dataset):
+        return []
+    problems = validate(snapshot, read_data=True).problems
+    found = [(p.clip_id, p.feature) for p in problems if p.dataset == dataset]
+    return list(dict.fromkeys((clip, feature) for clip, feature in found if clip and feature))
+
+
 def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile]:
     """Scan the folder and plan against the store.
 
@@ -121,10 +131,10 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     wanted = encoder_keys(profile, config.features)
     before = newest(config.store)
     force: list[str | tuple[str, str]] = list(config.force)
-    if config.retry_failed:
-        here = {key.clip_id for key in keys}
-        failed = failed_cells(before, config.dataset)
-        force += [(clip, feature) for clip, feature in failed if clip in here and feature in wanted]
+    here = {key.clip_id for key in keys}
+    again = failed_cells(before, config.dataset) if config.retry_failed else []
+    again += damaged_cells(before, config.dataset) if config.repair else []
+    force += [(clip, feature) for clip, feature in again if clip in here and feature in wanted]
     plan = store.plan(before, config.dataset, keys, wanted, force)
     if before is not None and before.has_dataset(config.dataset):
         told = [clip_row(source, 0, {}) for source in scanned.clips]

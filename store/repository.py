@@ -143,6 +143,17 @@ class Cache:
         names = sorted(self.repository.list_tags())
         return {name: self.repository.lookup_tag(name) for name in names}
 
+    def untag(self, name: str) -> str:
+        """Take a tag from its snapshot, whose id is returned; the name is never free again.
+        Raises UnknownError."""
+        with commit_lock(self.location):
+            tags = self.tags()
+            if name not in tags:
+                there = ", ".join(tags) or "none"
+                raise UnknownError(f"{self.location} has no tag {name!r}; tags: {there}")
+            self.repository.delete_tag(name)
+        return tags[name]
+
     def log(self, ref: str = "main", limit: int | None = None) -> list[LogEntry]:
         """Commits that lead to a snapshot, newest first."""
         entries = []
@@ -156,12 +167,15 @@ class Cache:
         """Hold a snapshot against itself; with `read_data`, read and decode every valid cell."""
         return validate(self.snapshot(ref), read_data=read_data)
 
-    def gc(self, older_than: datetime.datetime, *, expire: bool = True) -> dict[str, int]:
+    def gc(
+        self, older_than: datetime.datetime, *, expire: bool = True, dry_run: bool = False
+    ) -> dict[str, int]:
         """Delete what no snapshot needs and was written before `older_than`; with `expire`, forget
         untagged snapshots of before then too (branch tips stay). Irreversible.
 
         Refuses a time younger than an hour: sessions still writing own such objects.
-        Returns what was deleted.
+        Returns what was deleted. With `dry_run` nothing is, and it is said what would be (without
+        the objects that only snapshots need that would be forgotten).
         """
         limit = datetime.datetime.now(datetime.UTC) - MIN_GC_AGE
         if older_than > limit:
@@ -170,12 +184,23 @@ class Cache:
                 f"written: give a time before {limit.isoformat()}, and before the start of every "
                 "session still running"
             )
-        return self._collect(older_than, expire)
+        return self._collect(older_than, expire, dry_run)
 
-    def _collect(self, older_than: datetime.datetime, expire: bool) -> dict[str, int]:
+    def _expired(self, older_than: datetime.datetime, dry_run: bool) -> Collection[str]:
+        """Forget untagged snapshots of before `older_than` that lead to a newer one; their ids."""
+        tip, *entries = self.log()
+        kept = {tip.id, *self.tags().values()}
+        if not dry_run:  # icechunk names what the kept ones no longer lead to, and those themselves
+            return self.repository.expire_snapshots(older_than) - kept
+        old = [entry.id for entry in entries if entry.written_at < older_than]
+        return [snapshot_id for snapshot_id in old[:-1] if snapshot_id not in kept]
+
+    def _collect(
+        self, older_than: datetime.datetime, expire: bool, dry_run: bool = False
+    ) -> dict[str, int]:
         with commit_lock(self.location):
-            expired = self.repository.expire_snapshots(older_than) if expire else set()
-            summary = self.repository.garbage_collect(older_than)
+            expired = self._expired(older_than, dry_run) if expire else []
+            summary = self.repository.garbage_collect(older_than, dry_run=dry_run)
         return {
             "snapshots_expired": len(expired),
             "snapshots_deleted": summary.snapshots_deleted,

@@ -80,6 +80,12 @@ def preprocess(
     retry_failed: Annotated[
         bool, typer.Option(help="Try again what died, hung or met a bug.")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Read the whole store; compute what is damaged again.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove clips that left the folder.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Videos to valid cells; what is valid already is not computed again.
@@ -102,6 +108,8 @@ def preprocess(
         force=tuple(force or ()),
         cluster=cluster,
         retry_failed=retry_failed,
+        repair=repair,
+        prune=prune,
     )
     summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2) if as_json else summary["text"])

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from flows.store_views import View
 
 EXIT_WRONG_USAGE = 2
 EXIT_NOTHING_DONE = 3
@@ -35,6 +38,8 @@ Setting = Annotated[
         help="Training setting, e.g. network.steps=500 or head.seconds=60; may be given again.",
     ),
 ]
+Store = Annotated[str, typer.Argument(help="Folder or URL of the store.")]
+Ref = Annotated[str, typer.Option("--ref", help="Branch, tag or snapshot id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -43,6 +48,14 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+
+
+def show(view: "View", as_json: bool) -> None:
+    """Print an answer; exit code 3 if what was looked at is not as it should be."""
+    text = json.dumps(view.data, indent=2, default=str, ensure_ascii=False)
+    typer.echo(text if as_json else view.text)
+    if not view.good:
+        raise typer.Exit(EXIT_NOTHING_DONE)
 
 
 def nested(pairs: list[str] | None) -> dict[str, dict[str, Any]]:
