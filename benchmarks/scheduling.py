@@ -42,10 +42,8 @@ class FakeEncoders:
         records = []
         for source in job.sources:
             wanted = job.fork.slots[source.clip_id].cells
-            arrays = {
-                name: np.zeros(FRAMES, "float32" if name == "face/mar" else "uint8")
-                for name in wanted
-            }
+            forms = {name: job.fork.features[name] for name in wanted}
+            arrays = {name: np.zeros((FRAMES, *f.shape), f.dtype) for name, f in forms.items()}
             write_clip(job.fork, ClipWrite(source.clip_id, FRAMES, arrays))
             records.append(
                 ClipRecord(source.clip_id, source.path.name, FRAMES, tuple(arrays), {}, {}, {})
