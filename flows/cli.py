@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from flows.commands import cache, care, job, report, store, study, train, weights
+from flows.commands import ablate, cache, care, job, report, store, train, weights
 from flows.commands.options import EXIT_NOTHING_DONE, EXIT_WRONG_USAGE
 from flows.server import quiet_defaults
 
@@ -24,7 +24,7 @@ app.add_typer(job.app)
 app.add_typer(cache.app)
 app.add_typer(train.app)
 app.add_typer(care.app)
-app.add_typer(study.app)
+app.add_typer(ablate.app)
 app.add_typer(store.app, name="store")
 app.add_typer(weights.app, name="weights")
 app.add_typer(report.app, name="report")

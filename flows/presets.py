@@ -38,7 +38,8 @@ def configured(
     Raises:
         FlowError: a setting that the config does not have, or a value of the wrong kind.
     """
-    settings = preset | changes
+    lists = {name: tuple(value) for name, value in changes.items() if isinstance(value, list)}
+    settings = preset | changes | lists  # JSON knows no tuples
     if "steps" in changes and "seconds" not in changes:
         settings.pop("seconds", None)
     try:

@@ -103,6 +103,7 @@ def training_data(
             f"no clip has both sound and a face ({reasons or 'the cells are absent'}); add clips "
             "with speech"
         )
+    text_width = token_width(snapshot, dataset, names.text)
     seen = set(clips_with(snapshot, dataset, (names.mouth,)))
     mouth = names.mouth if seen.issuperset(clip_ids) else None
     heard = set(clips_with(snapshot, dataset, (names.text,)))
@@ -128,7 +129,7 @@ def training_data(
         planes,
         splits_of(snapshot, dataset, clip_ids),
         {c: known_tag(planes, table.identity[c], table.emotion[c]) for c in clip_ids},
-        token_width(snapshot, dataset, names.text),
+        text_width,
         provenance,
     )
 

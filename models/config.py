@@ -232,8 +232,9 @@ DEMO: dict[str, Any] = {
     "window": 32,
     "learning_rate": 1e-3,
     "final_learning_rate": 0.05,
-    "d": 64,
-    "d_h": 64,
+    "weight_decay": 5.0,
+    "d": 128,
+    "d_h": 128,
     "n": 1,
     "ffn_widths": (128, 64),
     "focus": 1000.0,
@@ -242,5 +243,5 @@ DEMO: dict[str, Any] = {
     "save_every": 200,
 }
 """`TrainConfig` fields for a minute or two of speech on two cores, a few seconds to a minute of
-training. A small network that looks at few frames: with four sentences the paper's sizes learn the
-sentences by heart (docs/decisions, and `python -m benchmarks.audio_expression`)."""
+training. A small network that looks at few frames and forgets: with four sentences the paper's
+sizes learn the sentences by heart (docs/decisions, and `python -m benchmarks.audio_expression`)."""

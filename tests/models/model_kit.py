@@ -1,10 +1,13 @@
 """A small world in which faces follow sound: two people, three emotions, a few sentences."""
 
+from pathlib import Path
+
 import numpy as np
 
 from models.data import LabelledClip, SpeechFeatures, TrainingData, join_clips
 from models.split import SplitKey, assign_splits
 from pipeline.hyperplanes import fit_scopes
+from store import Cache, ClipRow, ClipWrite, FeatureSchema, write_clip
 
 TAGS = ("neutral", "happy", "sad")
 FRAMES, K = 60, 4
@@ -69,3 +72,46 @@ def joined(clips: list[LabelledClip]) -> TrainingData:
         for c in clips
     ]  # fmt: skip
     return join_clips(clips, planes, {"snapshot": "ABC"})
+
+
+def stored(clips: list[LabelledClip], folder: Path) -> Cache:
+    """The clips' features as cells of a store; the first clip has no words."""
+    schemas = {
+        "audio/a": FeatureSchema("audio/a", (2, 12), "float32", float("nan")),
+        "emotion/e": FeatureSchema("emotion/e", (2, 5), "float32", float("nan")),
+        "expression/x": FeatureSchema("expression/x", (4,), "float32", float("nan")),
+        "face/mar": FeatureSchema("face/mar", (), "float32", float("nan")),
+        "text/t": FeatureSchema("text/t", (), "int32", -2, kind="token_index", token_dim=6),
+    }
+    cache = Cache.open(folder, create=True)
+    rows = [
+        ClipRow(c.clip_id, c.clip_id, FRAMES, dict.fromkeys(schemas, "f"), identity=c.identity,
+                emotion=c.emotion, sentence=c.sentence or "")
+        for c in clips
+    ]  # fmt: skip
+    by_id = {c.clip_id: c for c in clips}
+    half = np.array([[-0.5], [0.5]], dtype=np.float32)
+    with cache.write("clips", schemas, "Made", {}) as session:
+        for batch in session.allocate(rows):
+            fork = session.fork(batch)
+            for slot in batch.slots:
+                c = by_id[slot.clip_id]
+                silent = c is clips[0]
+                arrays = {
+                    "audio/a": c.features.audio[:, None] + half,
+                    "emotion/e": c.features.emotion[:, None] + half,
+                    "expression/x": c.expression,
+                    "face/mar": c.expression[:, 0],
+                }
+                if not silent:
+                    arrays["text/t"] = c.features.token_index
+                write_clip(
+                    fork,
+                    ClipWrite(
+                        c.clip_id, FRAMES, arrays,
+                        {} if silent else {"text/t": c.features.tokens},
+                        {"text/t": "nobody speaks"} if silent else {},
+                    ),
+                )  # fmt: skip
+            session.merge(fork)
+    return cache

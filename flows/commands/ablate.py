@@ -1,4 +1,4 @@
-"""Commands that measure what a choice is worth: ablate."""
+"""Command that measures what a choice is worth: ablate."""
 
 from pathlib import Path
 from typing import Annotated

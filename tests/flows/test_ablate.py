@@ -1,0 +1,53 @@
+"""`emohead ablate` on a small store, and what training says of a store it cannot use."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+
+from model_kit import made_clips, stored
+
+from flows.ablate import AblationFlowConfig, ablate
+from flows.errors import NothingToDo
+from flows.features import FeatureNames
+from flows.orchestra import run
+from flows.train_audio_expression import training_data
+from models.errors import ModelConfigError
+
+NAMES = FeatureNames(audio="audio/a", emotion="emotion/e", text="text/t", expression="expression/x")
+TINY = {"batch": 2, "window": 24, "d": 8, "d_h": 8, "ffn_widths": [8], "steps": 2}
+
+
+def config(store: Path, out: Path, **changes: Any) -> AblationFlowConfig:
+    fields = {"store": str(store), "out": out, "rows": ("refinement",), "seeds": (0,)}
+    return AblationFlowConfig(**(fields | {"settings": TINY, "names": NAMES} | changes))
+
+
+def test_a_store_becomes_tables_and_the_second_run_trains_nothing(tmp_path: Path) -> None:
+    stored(made_clips(), tmp_path / "store")
+    paths = run(ablate, config(tmp_path / "store", tmp_path / "out"))
+    text = Path(paths["md"]).read_text()
+    assert "| refinement: without | ER |" in text
+    assert "one seed: no spread known" in text
+    cells = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "cells").iterdir()}
+    assert len(cells) == 2
+    run(ablate, config(tmp_path / "store", tmp_path / "out"))
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "cells").iterdir()} == cells
+    with pytest.raises(ModelConfigError, match="rows depth are unknown"):
+        run(ablate, config(tmp_path / "store", tmp_path / "out", rows=("depth",)))
+
+
+def test_absent_features_are_said(tmp_path: Path) -> None:
+    cache = stored(made_clips(sentences=2), tmp_path / "store")
+    with pytest.raises(NothingToDo, match="holds no hyperplanes on expression/x"):
+        training_data(cache.snapshot(), "clips", NAMES, tmp_path / "packs")
+    run(ablate, config(tmp_path / "store", tmp_path / "out"))
+    absent = NAMES.model_copy(update={"audio": "audio/hubert"})
+    with pytest.raises(NothingToDo, match=r"no clip has both sound and a face \(the cells are abs"):
+        training_data(cache.snapshot(), "clips", absent, tmp_path / "packs")
+    wordless = NAMES.model_copy(update={"text": "text/llama"})
+    with pytest.raises(NothingToDo, match=r"'clips' has no token table 'text/llama'"):
+        training_data(cache.snapshot(), "clips", wordless, tmp_path / "packs")
