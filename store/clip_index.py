@@ -118,7 +118,12 @@ def update_index(
                 return
         except CorruptionError:  # made anew below
             pass
-    _write_all(group, _entries(everything()))
+    rebuild_index(group, everything())
+
+
+def rebuild_index(group: zarr.Group, rows: Mapping[str, int]) -> None:
+    """Make the index anew: all clips with their rows."""
+    _write_all(group, _entries(rows))
 
 
 def _change_pages(index: ClipIndex, gone: np.ndarray, new: np.ndarray) -> bool:

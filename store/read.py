@@ -22,7 +22,10 @@ from store.location import open_repository, storage_of
 from store.schema import CLIP_COLUMNS, FeatureSchema
 from store.table import CellState, ClipTable, read_table
 from store.versions import check_root
-from store.windows import WindowReader, read_windows
+from store.windows import Window, WindowReader, read_windows
+
+REMEMBERED_CELLS = 200_000
+"""Places of valid cells kept per snapshot: some 30 MB."""
 
 
 class Snapshot:
@@ -40,6 +43,7 @@ class Snapshot:
         self._groups: dict[str, zarr.Group] = {}
         self._tables: dict[str, ClipTable] = {}
         self._readers: dict[tuple[str, str], WindowReader] = {}
+        self._places: dict[tuple[str, str, str], tuple[int, int]] = {}
 
     def __reduce__(self) -> tuple[type["Snapshot"], tuple[str, str]]:
         """Pickle where to look and what for, nothing opened."""
@@ -131,11 +135,17 @@ class Snapshot:
         return read_windows([self._window(dataset, feature, clip_id, start, stop)])[0]
 
     def read_many(
-        self, dataset: str, windows: Sequence[tuple[str, str, int, int | None]]
+        self,
+        dataset: str,
+        windows: Sequence[tuple[str, str, int, int | None]],
+        outs: Sequence[np.ndarray] | None = None,
     ) -> list[np.ndarray]:
         """Windows (feature, clip id, start, stop), fetched at once: many times faster than one by
-        one, most of all on object storage. Raises what `read` raises."""
-        return read_windows([self._window(dataset, *window) for window in windows])
+        one, most of all on object storage. `outs`: arrays that the windows are written into.
+        Raises what `read` raises."""
+        into = outs if outs is not None else [None] * len(windows)
+        pairs = zip(windows, into, strict=True)
+        return read_windows([self._window(dataset, *window, out) for window, out in pairs])
 
     def tokens(self, dataset: str, feature: str, clip_id: str) -> np.ndarray:
         """Token table of a clip, float32 [n_tokens, dim]; `read` gives indices into it."""
@@ -170,8 +180,14 @@ class Snapshot:
         return self._readers[key]
 
     def _window(
-        self, dataset: str, feature: str, clip_id: str, start: int, stop: int | None
-    ) -> tuple[WindowReader, int, int]:
+        self,
+        dataset: str,
+        feature: str,
+        clip_id: str,
+        start: int,
+        stop: int | None,
+        out: np.ndarray | None = None,
+    ) -> Window:
         """Where a clip's window lies on the frame axis."""
         first, frames = self._valid(dataset, feature, clip_id)
         stop = frames if stop is None else stop
@@ -180,10 +196,20 @@ class Snapshot:
                 f"frames {start}..{stop} of clip {clip_id} ({feature}) do not exist: "
                 f"it has {frames} frames, so 0 <= start <= stop <= {frames}"
             )
-        return self._reader(dataset, feature), first + start, first + stop
+        whole = start == 0 and stop == frames
+        return Window(self._reader(dataset, feature), first + start, first + stop, out, whole)
 
     def _valid(self, dataset: str, feature: str, clip_id: str) -> tuple[int, int]:
         """First frame and length of a clip whose cell is valid."""
+        key = (dataset, feature, clip_id)
+        known = self._places.get(key)
+        if known is None:
+            if len(self._places) >= REMEMBERED_CELLS:
+                self._places.clear()
+            known = self._places[key] = self._look_up(dataset, feature, clip_id)
+        return known
+
+    def _look_up(self, dataset: str, feature: str, clip_id: str) -> tuple[int, int]:
         table = self.table(dataset)
         row = table.row(clip_id)
         table.load(row, ("first_frame", "frames"), (feature,))

@@ -68,13 +68,14 @@ class RowIndex(Mapping[str, int]):
         return self.everything()[clip_id]
 
     def _indexed(self, clip_id: str) -> int | None:
-        """The row by the stored index; None if that cannot tell. Raises KeyError, CorruptionError."""
+        """The row by the stored index; None if that cannot tell. Raises KeyError."""
         if self.index is None:
             return None
-        for row in self.index.candidates(clip_id):
+        candidates = self.index.candidates(clip_id)
+        for row in candidates:
             if value_at(self._columns, "clip_id", row) == clip_id:
                 return row
-        if self.index.clips == self._rows:  # no clip is missing in it, and none is free
+        if not candidates and self.index.clips == self._rows:  # no row is free or unknown to it
             raise KeyError(clip_id)
         return None
 
