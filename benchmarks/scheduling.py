@@ -56,7 +56,8 @@ class FakeEncoders:
 def sources_of(clips: int) -> list[ClipSource]:
     return [
         ClipSource(
-            clip_id=f"clip-{i:08d}", path=Path(f"/videos/{i}.mp4"), sha256=f"{i:064x}", start=None,
+            clip_id=f"clip-{i:08d}", content=f"{i:064x}", path=Path(f"/videos/{i}.mp4"),
+            sha256=f"{i:064x}", start=None,
             end=None, dataset="clips", identity=f"p{i % 1000}", emotion="happy", intensity=None,
             view=None, sentence=None, split=None, transcript=None, size=1, mtime_ns=1,
         )
