@@ -21,6 +21,7 @@ from pipeline.features import TOKENS
 from pipeline.media_audio import read_audio
 from pipeline.media_video import count_frames, read_video
 from pipeline.profiles import Profile
+from pipeline.quality_rules import FLAGS, QualityConfig, judge
 from pipeline.source import ClipSource
 
 
@@ -92,8 +93,11 @@ def process_clip(
             run.encode(encoder, wanted)
         with result.timed("quality"):
             result.facts["quality"] = quality.measure(
-                {n: a for n, a in run.features.items() if TOKENS not in n}, run.sound
+                {n: a for n, a in run.features.items() if TOKENS not in n},
+                run.sound,
+                source.transcript,
             )
+            run.judge()
     except (MediaError, RejectedClip) as reason:
         result.frames = 0
         result.arrays.clear()
@@ -180,6 +184,20 @@ class _Run:
                 self.features[spec.name + TOKENS] = table
                 if spec.name in wanted:
                     self.result.tokens[spec.name] = table
+
+    def judge(self) -> None:
+        """Hold the numbers against the limits.
+
+        Raises:
+            RejectedClip: a flag that the profile rejects.
+        """
+        crop = [e.config for e in self.profile.encoders if isinstance(e.config, RgbConfig)]
+        limits = crop[0].quality if crop else QualityConfig()
+        flags = judge(self.result.facts, limits)
+        self.result.facts["flags"] = flags
+        refused = [f"{FLAGS[name]}: {flags[name]}" for name in limits.reject if name in flags]
+        if refused:
+            raise RejectedClip("; ".join(refused))
 
     def _outputs(self, encoder: Encoder) -> dict[str, np.ndarray]:
         for name in encoder.inputs:

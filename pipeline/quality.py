@@ -1,4 +1,4 @@
-"""Numbers by which a person judges a processed clip; nothing here decides, everything is shown."""
+"""Numbers by which a clip is judged; what they mean for it is `pipeline.quality_rules`."""
 
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
@@ -7,14 +7,23 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from pipeline import clock
 from pipeline.face.indices import OVAL
+from pipeline.lag import lag_of, loudness
+from pipeline.transcript import Transcript
 
+VOICED_DB = 35.0
+"""A frame this many decibels below the loudest still counts as sounding."""
 SILENT_DBFS = -60.0
 """A 40 ms frame quieter than this counts as silence."""
 _BLUR_FRAMES = 12
 
 
-def measure(arrays: Mapping[str, np.ndarray], sound: np.ndarray | None) -> dict[str, Any]:
+def measure(
+    arrays: Mapping[str, np.ndarray],
+    sound: np.ndarray | None,
+    transcript: Transcript | None = None,
+) -> dict[str, Any]:
     """Whatever can be said from the features at hand."""
     found: dict[str, Any] = {}
     if "face/found" in arrays:
@@ -30,7 +39,49 @@ def measure(arrays: Mapping[str, np.ndarray], sound: np.ndarray | None) -> dict[
         found["sharpness"] = sharpness(arrays["video/rgb"], arrays["face/landmarks"])
     if sound is not None:
         found |= sound_levels(sound)
+        if transcript is not None:
+            found |= words_against_sound(transcript, sound)
+        if "face/mar" in arrays:
+            lag = lag_of(arrays["face/mar"], sound)
+            found["av_lag_s"] = _rounded(lag.seconds, 3) if lag and lag.believed else None
+            found["av_agreement"] = None if lag is None else _rounded(lag.agreement, 2)
+    if "video/rgb" in arrays:
+        found["picture_hash"] = picture_hash(arrays["video/rgb"])
     return found
+
+
+def words_against_sound(
+    transcript: Transcript, sound: Float32[np.ndarray, " samples"]
+) -> dict[str, Any]:
+    """Whether these words can be this sound: speed of speech, and words where nothing sounds.
+
+    It cannot tell one sentence from another of the same length; it finds transcripts of other
+    files and times that are shifted.
+    """
+    level = loudness(sound)
+    voiced = level > level.max() - VOICED_DB
+    said = len(transcript.text.split())
+    found: dict[str, Any] = {
+        "words_per_second": _rounded(said / max(float(voiced.sum()) / clock.FPS, 0.04), 2)
+    }
+    if transcript.words:
+        heard = [
+            bool(voiced[int(w.start * clock.FPS) : int(w.end * clock.FPS) + 1].any())
+            for w in transcript.words
+        ]
+        found["words_in_silence_percent"] = _rounded(100 * (1 - np.mean(heard)))
+    return found
+
+
+def picture_hash(video: UInt8[np.ndarray, "frames size size 3"]) -> str:
+    """64 bits of the middle frames' mean, as hex: gradients of an 8x9 thumbnail (dHash).
+
+    Equal scenes differ in few bits, whatever the codec; two sentences before one camera do too, so
+    equal hashes are candidates and not yet duplicates.
+    """
+    few = video[np.linspace(0, len(video) - 1, 8).astype(int)].mean(axis=0)
+    grey = cv2.resize(few.mean(axis=2), (9, 8), interpolation=cv2.INTER_AREA)
+    return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
 
 
 def pose_ranges(cameras: Float32[np.ndarray, "frames 3 4"]) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ from pipeline.face import models
 from pipeline.face.crop import CropConfig
 from pipeline.features import FeatureSpec
 from pipeline.media_video import VideoConfig
+from pipeline.quality_rules import QualityConfig
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RgbConfig:
     """Side of the stored frames, pixels."""
     crop: CropConfig = field(default_factory=CropConfig)
     video: VideoConfig = field(default_factory=VideoConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
 
     def __post_init__(self) -> None:
         """Label pictures and face mesh need some pixels."""
@@ -46,6 +48,8 @@ class RgbEncoder:
         files = models.weights("face_detection_short", "face_detection_full")
         identity = identity_of(self.name, self.version, self.config, files)
         del identity["config"]["video"]["memory"]  # changes how, never what
+        if not self.config.quality.reject:
+            del identity["config"]["quality"]  # limits that only flag change no cell
         return identity
 
     def encode(self, inputs: ClipInputs) -> dict[str, np.ndarray]:

@@ -1,0 +1,32 @@
+"""Pages about what was made: `emohead report ...`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Write pages about a store.", no_args_is_help=True)
+
+
+@app.callback()
+def pages() -> None:
+    """Write pages about a store."""
+
+
+@app.command("store")
+def quality(
+    store: Annotated[str, typer.Argument(help="Folder or URL of the store.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("quality.html"),
+    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
+    ref: Annotated[str, typer.Option(help="Branch, tag or snapshot id.")] = "main",
+    cards: Annotated[int, typer.Option(min=0, max=2000, help="Clips shown with pictures.")] = 60,
+) -> None:
+    """Quality of every clip on one page: counts, reasons, pictures, curves.
+
+    The page holds small pictures of the people in the store.
+
+    Example: emohead report store out/store --out quality.html
+    """
+    from flows.report_qc import write_quality_page
+
+    typer.echo(f"wrote {write_quality_page(store, out, dataset, ref, cards=cards)}")

@@ -1,0 +1,129 @@
+"""The quality page of a store: everything is counted, nothing is fetched, names are data."""
+
+import re
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import pytest
+
+from flows.config import PreprocessConfig
+from flows.errors import NothingToDo
+from flows.orchestra import call
+from flows.preprocess import preprocess
+from flows.report_qc import write_quality_page
+from flows.report_qc.collect import ClipView, near_duplicates
+from flows.report_qc.drawing import histogram_svg, timeline_svg
+from pipeline.quality_rules import QualityConfig
+from store import Cache
+
+
+def smaller_copy(source: Path, target: Path) -> None:
+    """The same pictures at another size and quality, without sound."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width = stream.height = 240
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "26"}
+        for number, frame in enumerate(old.decode(video=0)):
+            small = frame.reformat(240, 240, "yuv420p")
+            small.pts, small.time_base = number, Fraction(1, 25)
+            new.mux(stream.encode(small))
+        new.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="module")
+def page_of(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("quality")
+    clips = folder / "clips"
+    clips.mkdir()
+    first = sorted(sample_clips.glob("*.mp4"))[0]
+    shutil.copy(first, clips / "<b>one & only.mp4")
+    shutil.copy(first.with_suffix(".json"), clips / "<b>one & only.json")
+    smaller_copy(first, clips / "copy_7.mp4")
+    with av.open(str(clips / "grey.mp4"), "w") as empty:
+        stream = empty.add_stream("libx264", rate=25)
+        stream.width = stream.height = 128
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((128, 128, 3), 90, np.uint8), format="rgb24")
+            frame.pts = number
+            empty.mux(stream.encode(frame))
+        empty.mux(stream.encode(None))
+    store = str(folder / "store")
+    call(cast(Any, preprocess), PreprocessConfig(data=clips, store=store, size=128, workers=1))
+
+    def write(**settings: Any) -> str:
+        path = write_quality_page(store, folder / "page.html", **settings)
+        return path.read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_page_counts_names_and_shows(page_of: Any):
+    page = page_of()
+    assert "<b>3</b><span>clips</span>" in page
+    assert "<b>1</b><span>refused</span>" in page
+    assert "no face in any of" in page
+    assert page.count('class="strip"') == page.count("data:image/jpeg;base64,") == 2
+    assert page.count('<polyline class="mouth"') >= 2
+    assert "near-duplicate: same recording as copy_7.mp4" in page
+    assert page.count("<article") == 2
+
+
+def test_the_page_is_one_file_that_fetches_nothing_and_runs_nothing(page_of: Any):
+    page = page_of()
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#|file://)[^"]*"', page)
+    assert "&lt;b&gt;one &amp; only.mp4" in page
+    assert "<b>one" not in page
+
+
+def test_its_size_is_bounded_and_limits_can_be_set(page_of: Any):
+    none = page_of(cards=0)
+    assert "<article" not in none
+    assert len(none) < 90_000
+    strict = page_of(limits=QualityConfig(least_sharpness=10_000.0))
+    assert "at least 10000" in strict
+    assert "soft picture" not in page_of()
+
+
+def test_a_dataset_that_is_not_there_is_said(tmp_path: Path):
+    store = str(tmp_path / "store")
+    Cache.open(store, create=True)
+    with pytest.raises(NothingToDo, match="no dataset 'clips'; run `emohead preprocess` first"):
+        write_quality_page(store, tmp_path / "page.html")
+
+
+def view(name: str, code: int) -> ClipView:
+    facts = {"quality": {"picture_hash": f"{code:016x}"}}
+    return ClipView(name, name, name, "ann", "sad", 1, 100, facts, {})
+
+
+def test_only_the_same_scene_with_the_same_movement_is_a_duplicate():
+    rng = np.random.default_rng(0)
+    mouth, other = rng.random((2, 100)).astype(np.float32)
+    views = [view("a", 0), view("b", 7), view("c", 2**40 - 1), view("d", 1)]
+    mouths = {
+        "a": mouth,
+        "b": np.r_[mouth[2:], mouth[:2]] + 0.01,  # a cut of two frames
+        "c": mouth,  # another scene
+        "d": other,  # the same scene, another sentence
+    }
+    ((one, twin, alike),) = near_duplicates(views, mouths)
+    assert (one.name, twin.name) == ("a", "b")
+    assert alike > 0.99
+
+
+def test_curves_mark_where_no_face_was():
+    mouth = np.full(100, np.nan, np.float32)
+    mouth[:40] = np.linspace(0, 1, 40)
+    mouth[60:] = 0.5
+    svg = timeline_svg(mouth, np.zeros((100, 640), np.float32) + 0.1)
+    assert svg.count("polyline") == 2
+    assert '<rect class="lost" x="240.0" y="0" width="120.0"' in svg
+    assert timeline_svg(None, None) == ""
+    bars = histogram_svg(np.array([1.0, 2.0, 30.0]), None, 10.0)
+    assert bars.count('class="bad"') > 0 < bars.count('class="limit"')
