@@ -30,6 +30,8 @@ SENTENCES = {
     "WSI": "We'll stop in a couple of minutes",
 }
 _LEVELS = {"LO": 1, "MD": 2, "HI": 3}
+VOTES = {"A": "angry", "D": "disgusted", "F": "fear", "H": "happy", "N": "neutral", "S": "sad"}
+"""Letters of the crowd's votes in `processedResults/summaryTable.csv`."""
 BAD = {
     "1076_MTI_NEU_XX": "very short, no audio",
     "1076_MTI_SAD_XX": "error picture, no audio, very short",

@@ -1,8 +1,8 @@
 """Any folder of videos: labels from sidecars, from a table, else from names as far as they go.
 
-`clips.csv` in the scanned folder may say it all: a column `file` (path inside the folder) and any
-of identity, emotion, intensity, view, sentence, split, transcript, start, end (seconds; several
-rows of one file are several clips).
+`clips.csv` (or `clips.parquet`) in the scanned folder may say it all: a column `file` (path inside
+the folder) and any of identity, emotion, intensity, view, sentence, split, transcript, start, end
+(seconds; several rows of one file are several clips).
 
 Without either: an emotion spelled out in the name is the emotion (`001_happy_038.mp4`, as
 DH-FaceEmoVid names its clips); numbers and words like clip or take at the end are dropped; what
@@ -22,6 +22,7 @@ from pipeline.errors import InputError
 
 NAME = "plain"
 TABLE = "clips.csv"
+PARQUET = "clips.parquet"
 _COLUMNS = (
     *("file", "identity", "emotion", "intensity", "view", "sentence", "split"),
     *("transcript", "start", "end"),
@@ -70,14 +71,12 @@ def read_table(root: Path) -> dict[Path, list[Label]]:
     Raises:
         InputError: unknown or missing columns, or a value that cannot be; row and cure are named.
     """
-    table = root / TABLE
-    if not table.is_file():
+    table, rows = _rows(root)
+    if not rows:
         return {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    columns = list(rows[0]) if rows else []
+    columns = list(rows[0])
     unknown = [c for c in columns if c not in _COLUMNS]
-    if unknown or (rows and "file" not in columns):
+    if unknown or "file" not in columns:
         raise InputError(
             f"{table}: columns {columns}; `file` is needed and only {', '.join(_COLUMNS)} are read"
         )
@@ -94,6 +93,32 @@ def read_table(root: Path) -> dict[Path, list[Label]]:
             Label(**{**label.__dict__, "start": start, "end": end})  # the table also cuts
         )
     return told
+
+
+def _rows(root: Path) -> tuple[Path, list[dict[str, str | None]]]:
+    """The table and its rows as text; CSV or Parquet, not both."""
+    table, parquet = root / TABLE, root / PARQUET
+    if not parquet.is_file():
+        if not table.is_file():
+            return table, []
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            return table, list(csv.DictReader(file))
+    if table.is_file():
+        raise InputError(f"{root} has both {TABLE} and {PARQUET}; keep one")
+    import pyarrow.parquet as pq  # only where somebody brings such a table
+
+    try:
+        held = pq.read_table(parquet).to_pylist()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{parquet} cannot be read: {error}") from error
+    return parquet, [{str(k): _as_text(v) for k, v in row.items()} for row in held]
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or value != value:  # NaN: pandas writes it for an empty cell
+        return None
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if whole else str(value)
 
 
 def _says_nothing(token: str) -> bool:

@@ -1,6 +1,7 @@
 """Each corpus's names, against its real metadata where that is at hand."""
 
 import csv
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -114,10 +115,116 @@ def test_plain_names(name: str, who: Any, emotion: Any):
     assert (found.identity, found.emotion) == (who, emotion)
 
 
-@pytest.mark.parametrize("corpus", ["mead", "ravdess", "crema_d", "grid", "hdtf"])
+@pytest.mark.parametrize("corpus", ["mead", "ravdess", "crema_d", "grid", "hdtf", "dh_faceemovid"])
 @pytest.mark.parametrize("name", ["holiday.mp4", "clip_01.mp4", "a/b/c.mp4", "1.mp4", "._x.mp4"])
 def test_no_corpus_claims_a_free_name(corpus: Any, name: str):
     assert label(corpus, name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "emotion", "sentence"),
+    [
+        ("001_happy_038.mp4", "dh_001", "happy", "happy-038"),
+        ("018_fear_51.mp4", "dh_018", "fear", "fear-051"),  # not padded
+        ("018_fear_051.mp4", "dh_018", "fear", "fear-051"),
+        ("007_Surprise-Fear_3.mp4", "dh_007", None, "surprise-fear-003"),  # a compound
+    ],
+)
+def test_dh_faceemovid(name: str, who: Any, emotion: Any, sentence: Any):
+    found = label("dh_faceemovid", name)
+    assert (found.identity, found.emotion, found.sentence) == (who, emotion, sentence)
+
+
+@pytest.mark.parametrize("name", ["1_happy_3.mp4", "001_bored_038.mp4", "001_happy.mp4"])
+def test_dh_faceemovid_claims_nothing_else(name: str):
+    assert label("dh_faceemovid", name) is None
+
+
+def test_hdtf_reads_every_name_of_its_own_lists(shared_data: Path):
+    listed = (shared_data / "metadata" / "hdtf" / "WDA_crop_wh.txt").read_text().splitlines()
+    names = [line.split()[0] for line in listed if line.strip()]
+    assert len(names) > 100
+    for name in names:
+        found = label("hdtf", f"HDTF/{name}")
+        assert found.identity == name.rsplit("_", 1)[0].rstrip("0123456789")
+        assert label("hdtf", name) is None  # elsewhere such a name is anybody's
+    assert label("hdtf", "HDTF/Radio10_3.mp4").identity == "Radio10"
+
+
+def test_crema_d_against_its_crowd(shared_data: Path):
+    """The label is what was acted; the crowd saw it (or saw it among others) in three of four."""
+    from pipeline.datasets.crema_d import VOTES
+
+    with (shared_data / "metadata" / "crema_d" / "summaryTable.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    seen = []
+    for row in rows:
+        found = label("crema_d", f"{row['FileName']}.flv")
+        seen.append(found.emotion in {VOTES[vote] for vote in row["MultiModalVote"].split(":")})
+    assert len(rows) == 7442
+    assert 0.7 < sum(seen) / len(seen) < 0.8
+
+
+def test_crema_d_actors_are_those_of_its_table(shared_data: Path):
+    with (shared_data / "metadata" / "crema_d" / "VideoDemographics.csv").open() as file:
+        actors = {f"crema_{row['ActorID']}" for row in csv.DictReader(file)}
+    with (shared_data / "metadata" / "crema_d" / "SentenceFilenames.csv").open() as file:
+        names = [row["Filename"] for row in csv.DictReader(file)]
+    assert {label("crema_d", f"{name}.flv").identity for name in names} == actors
+
+
+def test_crema_d_knows_the_bad_files_its_readme_names(shared_data: Path):
+    text = (shared_data / "metadata" / "crema_d" / "README.md").read_text()
+    assert all(name in text for name in ("1076_MTI_NEU_XX", "1076_MTI_SAD_XX"))
+    assert all(label("crema_d", f"{name}.flv").bad for name in BAD)
+
+
+def test_ravdess_spells_what_its_readme_says(shared_data: Path):
+    text = (shared_data / "metadata" / "ravdess" / "README_naming.txt").read_text()
+    told = re.search(r"Emotion \((.*?)\)", text)
+    assert told is not None
+    for item in told[1].split(","):
+        code, word = (part.strip() for part in item.split("="))
+        assert label("ravdess", f"01-01-{code}-01-01-01-01.mp4").emotion == canonical(word)
+    for code, words in re.findall(r'(0\d) = "(.*?)"', text):
+        assert label("ravdess", f"01-01-03-01-{code}-01-01.mp4").transcript.text == words
+
+
+def test_grid_spells_its_whole_grammar():
+    import itertools
+
+    slots = ("blps", "bgrw", "abiw", "abcdefghijklmnopqrstuvxyz", "z123456789", "anps")
+    codes = ["".join(code) for code in itertools.product(*slots)]
+    assert len(codes) == 64_000
+    texts = {label("grid", f"s1/{code}.mpg").transcript.text for code in codes[::97]}
+    assert len(texts) == len(codes[::97])
+    assert all(len(text.split()) == 6 for text in texts)
+    assert label("grid", "s1/bbwzzn.mpg").transcript.text == "bin blue with z zero now"
+    assert label("grid", "s1/bbawzn.mpg") is None  # there is no letter w
+
+
+def test_a_parquet_table_says_what_a_csv_does(tmp_path: Path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "file": ["a.mp4", "b.mp4"],
+        "identity": ["ann", None],
+        "intensity": [2.0, None],
+        "start": [0.5, None],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "clips.parquet")
+    told = read_table(tmp_path)
+    (first,) = told[tmp_path / "a.mp4"]
+    assert (first.identity, first.intensity, first.start) == ("ann", 2, Fraction(1, 2))
+    assert told[tmp_path / "b.mp4"][0].identity == "b"
+    (tmp_path / "clips.csv").write_text("file\na.mp4\n")
+    with pytest.raises(InputError, match=r"both clips\.csv and clips\.parquet; keep one"):
+        read_table(tmp_path)
+    (tmp_path / "clips.csv").unlink()
+    (tmp_path / "clips.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match=r"clips\.parquet cannot be read"):
+        read_table(tmp_path)
 
 
 def test_labels_have_one_spelling():
