@@ -15,6 +15,7 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from store.clip_index import rebuild_index
 from store.errors import ConflictError
 from store.extents import Extent, blocks_of
 from store.layout import (
@@ -29,6 +30,7 @@ from store.layout import (
 from store.location import commit_lock
 from store.repository import Cache
 from store.schema import SCHEMA_VERSION
+from store.seals import seal
 from store.table import ClipTable, read_table
 from store.versions import check_writable, package_version
 
@@ -106,6 +108,7 @@ def compact(cache: Cache, dataset: str) -> Compaction:
                 snapshot_id = session.commit(f"Compact {dataset}", metadata)
             except icechunk.ConflictError:
                 continue
+            seal(cache.location, repository, snapshot_id)
         return Compaction(**{**done.to_json(), "snapshot_id": snapshot_id})
     raise ConflictError(
         f"{cache.location}: {TRIES} times another writer committed during the compaction; nothing "
@@ -207,5 +210,6 @@ def _close_rows(
             target.resize((len(kept),))
             if len(kept):
                 target[:] = values[kept]
-    if "index" in group:  # rows have other numbers now; it is made anew where it is missed
-        del group["index"]
+    # Rows have other numbers now.
+    ids = np.asarray(origin["clips/clip_id"][:])[rows].tolist()  # pyright: ignore[reportIndexIssue]
+    rebuild_index(group, {str(clip_id): row for row, clip_id in enumerate(ids)})

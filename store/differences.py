@@ -103,9 +103,11 @@ class _Pair:
         self.group_a = open_dataset(before.root, dataset)
         self.group_b = open_dataset(after.root, dataset)
         self.features_a, self.features_b = before.features(dataset), after.features(dataset)
-        self.common = [clip_id for clip_id in self.b.row_of if clip_id in self.a.row_of]
-        self.rows_a = np.array([self.a.row_of[c] for c in self.common], np.int64)
-        self.rows_b = np.array([self.b.row_of[c] for c in self.common], np.int64)
+        # All at once: clip by clip they would be looked up in the stored index.
+        self.row_a, self.row_b = dict(self.a.row_of), dict(self.b.row_of)
+        self.common = [clip_id for clip_id in self.row_b if clip_id in self.row_a]
+        self.rows_a = np.array([self.row_a[c] for c in self.common], np.int64)
+        self.rows_b = np.array([self.row_b[c] for c in self.common], np.int64)
 
     def differences(self) -> Iterator[tuple[Kind, str, str, str]]:
         yield from self.features()
@@ -126,11 +128,11 @@ class _Pair:
                 yield "feature", "", name, what
 
     def clips(self) -> Iterator[tuple[Kind, str, str, str]]:
-        gone = [clip_id for clip_id in self.a.row_of if clip_id not in self.b.row_of]
-        new = [clip_id for clip_id in self.b.row_of if clip_id not in self.a.row_of]
-        was = {self.a.columns["content"][self.a.row_of[clip_id]]: clip_id for clip_id in gone}
+        gone = [clip_id for clip_id in self.row_a if clip_id not in self.row_b]
+        new = [clip_id for clip_id in self.row_b if clip_id not in self.row_a]
+        was = {self.a.columns["content"][self.row_a[clip_id]]: clip_id for clip_id in gone}
         for clip_id in new:
-            old = was.get(self.b.columns["content"][self.b.row_of[clip_id]])
+            old = was.get(self.b.columns["content"][self.row_b[clip_id]])
             what = f"new, with the content of {old}, which is gone" if old else "new"
             yield "clip", clip_id, "", what
         for clip_id in gone:
@@ -141,7 +143,7 @@ class _Pair:
         for i in np.flatnonzero(changed):
             yield "clip", self.common[i], "", "content changed"
         for clip_id in new:
-            row = self.b.row_of[clip_id]
+            row = self.row_b[clip_id]
             for feature, reasons in self.b.rejections.items():
                 if reasons[row]:
                     yield "cell", clip_id, feature, f"rejected: {reasons[row]}"
@@ -190,7 +192,7 @@ class _Pair:
         clips, _ = fit_origin(self.group_a, feature, scope)
         if clips is None:
             return "clips changed, and which it was fitted on is not recorded"
-        gone = [clip_id for clip_id in clips if clip_id not in self.b.row_of]
+        gone = [clip_id for clip_id in clips if clip_id not in self.row_b]
         if gone:
             more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
             return f"it was fitted on {gone[0]}{more}, removed since"

@@ -92,10 +92,11 @@ def drop_fits(group: zarr.Group, table: ClipTable, changes: "Changes") -> list[t
 def check_origin(table: ClipTable, planes: Planes, written: Collection[str]) -> None:
     """A fit is made from valid cells of its base (or of clips written with it); raises WriteError,
     UnknownError."""
+    row_of = dict(table.row_of) if planes.clips else {}  # all at once
     for clip_id in planes.clips or ():
         if clip_id in written:
             continue
-        row = table.row_of.get(clip_id)
+        row = row_of.get(clip_id)
         if row is None:
             raise UnknownError(
                 f"a fit names clip {clip_id!r}, which the dataset does not have: fit on the clips "
@@ -115,10 +116,11 @@ def still_true(base: ClipTable, tip: ClipTable, planes: Planes, ours: Collection
     if planes.clips is None:
         return True
     clips = [clip_id for clip_id in planes.clips if clip_id not in ours]
-    if any(clip_id not in tip.row_of or clip_id not in base.row_of for clip_id in clips):
+    row_then, row_now = dict(base.row_of), dict(tip.row_of)  # all at once
+    if any(clip_id not in row_now or clip_id not in row_then for clip_id in clips):
         return False
-    then = np.array([base.row_of[clip_id] for clip_id in clips], np.int64)
-    now = np.array([tip.row_of[clip_id] for clip_id in clips], np.int64)
+    then = np.array([row_then[clip_id] for clip_id in clips], np.int64)
+    now = np.array([row_now[clip_id] for clip_id in clips], np.int64)
     pairs = [(base.columns[name], tip.columns[name]) for name in ("content", *LABELS)]
     for name in planes.reads:
         if name not in tip.fingerprints:
@@ -132,14 +134,16 @@ def stale_fits(group: zarr.Group, table: ClipTable) -> list[tuple[str, str, str]
     """Fits that break the rule (there are none unless another program wrote): feature, scope, what
     is wrong."""
     stale = []
-    for feature, scope in stored_fits(group):
+    fits = stored_fits(group)
+    row_of = dict(table.row_of) if fits else {}  # all at once
+    for feature, scope in fits:
         clips, reads = fit_origin(group, feature, scope)
-        gone = [clip_id for clip_id in clips or () if clip_id not in table.row_of]
+        gone = [clip_id for clip_id in clips or () if clip_id not in row_of]
         if gone:
             stale.append((feature, scope, f"was fitted on clip {gone[0]}, which is not here"))
             continue
         for name in reads:
-            lost = [c for c in clips or () if table.state(table.row_of[c], name) != "valid"]
+            lost = [c for c in clips or () if table.state(row_of[c], name) != "valid"]
             if lost:
                 what = f"was fitted on {name} of clip {lost[0]}, which is not valid"
                 stale.append((feature, scope, what))

@@ -135,7 +135,8 @@ class Plan:
             if parts:
                 lines.append(f"  {feature}: {', '.join(parts)}")
         for (column, before, after), n in Counter(change[1:] for change in self.rows).items():
-            lines.append(f"  {column} of {n} clips: {_short(before)} -> {_short(after)}")
+            clips = "1 clip" if n == 1 else f"{n} clips"
+            lines.append(f"  {column} of {clips}: {_short(before)} -> {_short(after)}")
         return "\n".join(lines)
 
 

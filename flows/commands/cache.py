@@ -46,6 +46,7 @@ def plan(
     if as_json:
         found = {
             "cells": [cell._asdict() for cell in cells.cells],
+            "labels": [change._asdict() for change in cells.rows],
             "removed": list(cells.removed),
             "refused": [{"file": str(path), "reason": why} for path, why in scanned.rejected],
             "frames": expected.frames,
