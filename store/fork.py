@@ -12,6 +12,7 @@ import zarr
 from store.errors import WriteError
 from store.extents import Extent
 from store.layout import erase, feature_array, token_array
+from store.location import writing
 from store.schema import FeatureSchema
 
 
@@ -101,6 +102,8 @@ class Fork:
     features: Mapping[str, FeatureSchema]
     slots: Mapping[str, Slot]
     written: dict[str, WrittenClip] = field(default_factory=dict)
+    location: str = "the store"
+    """For messages."""
     unfinished: str = ""
     """Clip whose writing broke off, so that the fork holds half of it."""
     _arrays: "FeatureArrays | None" = field(default=None, repr=False, compare=False)
@@ -132,7 +135,8 @@ def write_clip(fork: Fork, write: ClipWrite) -> Fork:
         raise WriteError(f"clip {write.clip_id} is already written in this fork: write it once")
     check_clip(fork.features, slot, write)
     fork.unfinished = write.clip_id
-    fork.written[write.clip_id] = write_slot(fork.arrays(), fork.features, slot, write)
+    with writing(fork.location):
+        fork.written[write.clip_id] = write_slot(fork.arrays(), fork.features, slot, write)
     fork.unfinished = ""
     return fork
 

@@ -1,8 +1,10 @@
 """Where a store lives: a local folder or an S3 prefix; and the lock that guards local commits."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +70,38 @@ def open_repository(storage: icechunk.Storage) -> icechunk.Repository:
     nothing = icechunk.ManifestPreloadConfig(max_total_refs=0)
     config = icechunk.RepositoryConfig(manifest=icechunk.ManifestConfig(preload=nothing))
     return icechunk.Repository.open(storage, config=config)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextlib.contextmanager
+def writing(location: str) -> Iterator[None]:
+    """Tell a full disk and a forbidden folder from all else that can go wrong while writing."""
+    try:
+        yield
+    except (icechunk.IcechunkError, OSError) as error:
+        code = error.errno if isinstance(error, OSError) else _code_in(str(error))
+        if code in _FULL:
+            raise LocationError(
+                f"{location}: the disk is full ({os.strerror(code)}); the last snapshot is whole, "
+                "this session is not committed. Make room (`emohead store gc` frees what no "
+                "snapshot needs), then run again"
+            ) from error
+        if code in _FORBIDDEN:
+            raise LocationError(
+                f"{location} cannot be written ({os.strerror(code)}); the last snapshot is whole, "
+                "this session is not committed. Give this user the right to write the folder and "
+                "all that is in it, then run again"
+            ) from error
+        raise
+
+
+def _code_in(text: str) -> int | None:
+    """Number of the operating system's error in a message of icechunk."""
+    found = re.search(r"\(os error (\d+)\)", text)
+    return int(found[1]) if found else None
 
 
 @contextlib.contextmanager

@@ -16,11 +16,19 @@ from icechunk import (
     RepositoryConfig,
 )
 
-from store.errors import LocationError, StoreError, UnknownError
-from store.location import commit_lock, creation_lock, is_local, normalise, storage_of
+from store.errors import CorruptionError, LocationError, SchemaError, StoreError, UnknownError
+from store.location import (
+    commit_lock,
+    creation_lock,
+    is_local,
+    normalise,
+    open_repository,
+    storage_of,
+)
 from store.planning import EncoderKey
 from store.read import Snapshot
 from store.schema import FeatureSchema
+from store.seals import advice, damaged_snapshots, renew, seal
 from store.session import WriteSession
 from store.validate import Report, validate
 from store.versions import check_root, package_version, root_attributes
@@ -69,16 +77,22 @@ class Cache:
             storage = storage_of(where)
             if create:
                 with creation_lock(where):
-                    _require(storage)
+                    _require(storage, where)
             elif not icechunk.Repository.exists(storage):
                 raise LocationError(
                     f"there is no store at {where}: run preprocessing to make one, or correct the "
                     "location"
                 )
-            cache = cls(where, icechunk.Repository.open(storage))
+            cache = cls(where, open_repository(storage))
             check_root(cache.snapshot().root, where)
             return cache
-        except icechunk.IcechunkError as error:
+        except Exception as error:  # damaged metadata fail in many ways, also as a panic in Rust
+            if isinstance(error, StoreError) and not isinstance(error, SchemaError):
+                raise
+            if told := advice(where):
+                raise CorruptionError(f"the store at {where} is damaged: {told}") from error
+            if not isinstance(error, icechunk.IcechunkError):
+                raise
             raise LocationError(
                 f"the store at {where} cannot be opened: {error}. "
                 "Check the location, its permissions, and (s3) credentials, region and endpoint"
@@ -199,8 +213,10 @@ class Cache:
         self, older_than: datetime.datetime, expire: bool, dry_run: bool = False
     ) -> dict[str, int]:
         with commit_lock(self.location):
+            damaged = damaged_snapshots(self.location)
             expired = self._expired(older_than, dry_run) if expire else []
             summary = self.repository.garbage_collect(older_than, dry_run=dry_run)
+            renew(self.location, damaged)
         return {
             "snapshots_expired": len(expired),
             "snapshots_deleted": summary.snapshots_deleted,
@@ -226,17 +242,20 @@ def _check_folder(folder: Path, create: bool) -> None:
             ) from error
 
 
-def _require(storage: icechunk.Storage) -> None:
+def _require(storage: icechunk.Storage, location: str) -> None:
     """Make what is missing of a store; safe to be killed at any point and called again."""
     if icechunk.Repository.exists(storage):
-        repository = icechunk.Repository.open(storage)
+        repository = open_repository(storage)
     else:
         repository = icechunk.Repository.create(storage, config=_config())
         repository.save_config()  # every program that opens the store splits alike
     if len(list(repository.ancestry(branch="main"))) == 1:  # nothing but the empty beginning
         session = repository.writable_session("main")
         zarr.create_group(session.store, attributes=root_attributes())
-        session.commit("Create the store", {"emohead": package_version()})
+        empty = session.snapshot_id
+        made = session.commit("Create the store", {"emohead": package_version()})
+        for snapshot_id in (empty, made):
+            seal(location, repository, snapshot_id)
 
 
 def _config() -> RepositoryConfig:

@@ -11,7 +11,6 @@ On object storage the service guards its objects, and there are no seals.
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -227,7 +226,7 @@ def _read(root: Path, snapshot_id: str) -> Seal | None:
             raise CorruptionError(f"the seal {file} does not match its own checksum")
         files = {path: (size, crc) for path, (size, crc) in plain["files"].items()}
         return Seal(plain["snapshot"], plain["parent"], plain["number"], files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"the seal {file} cannot be read ({error})") from error
 
 
@@ -245,13 +244,12 @@ def _write(root: Path, sealed: Seal) -> None:
 
 def replace_file(file: Path, data: bytes) -> None:
     """The whole file or the old one, whenever the writer dies."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+    new = file.with_name(f".new-{os.getpid()}-{file.name}")
     try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        Path(name).replace(file)
+        new.write_bytes(data)  # readable by whom the umask lets, as icechunk's files are
+        new.replace(file)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
 
 

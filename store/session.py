@@ -31,10 +31,11 @@ from store.layout import (
     require_dataset,
     require_features,
 )
-from store.location import commit_lock
+from store.location import commit_lock, writing
 from store.planning import EncoderKey
 from store.relocate import relocate
 from store.schema import SCHEMA_VERSION, ClipRow, FeatureSchema, check_features
+from store.seals import seal
 from store.table import ClipTable, empty_table, read_table
 from store.versions import check_writable, package_version
 
@@ -110,7 +111,8 @@ class WriteSession:
         """Commit what was merged, unless an exception is on its way."""
         try:
             if kind is None and self._changes:
-                self._commit()
+                with writing(self._cache.location):
+                    self._commit()
         finally:
             self._open = None
 
@@ -153,7 +155,7 @@ class WriteSession:
         if batch is not None:
             slots = {slot.clip_id: slot for slot in batch.slots}
         forked = icechunk.ForkSession(PySession.from_bytes(self._forks_of(session)))
-        return Fork(forked, self.dataset, self._features, slots)
+        return Fork(forked, self.dataset, self._features, slots, location=self._cache.location)
 
     def merge(self, *forks: Fork) -> None:
         """Take back written forks, in any order; raises WriteError if two wrote one clip."""
@@ -172,7 +174,9 @@ class WriteSession:
         self._forks_of(session)  # what is written here does not belong into forks
         check_clip(self._features, slot, write)
         self._unfinished = write.clip_id
-        self._changes.written[write.clip_id] = write_slot(self._arrays, self._features, slot, write)
+        with writing(self._cache.location):
+            written = write_slot(self._arrays, self._features, slot, write)
+        self._changes.written[write.clip_id] = written
         self._unfinished = ""
 
     def remove_clips(self, clip_ids: Sequence[str]) -> None:
@@ -192,7 +196,7 @@ class WriteSession:
         """
         _, _, table = self._state()
         for row in rows:
-            stored = table.columns["content"][table.row(row.clip_id)]
+            stored = table.value("content", table.row(row.clip_id))
             if stored != row.content:
                 raise WriteError(
                     f"clip {row.clip_id} has content {row.content}, the store {stored}: other "
@@ -280,6 +284,7 @@ class WriteSession:
                     self.snapshot_id = target.commit(self._message, self._commit_metadata(changes))
                 except icechunk.ConflictError:
                     continue
+                seal(self._cache.location, repository, self.snapshot_id)
                 return
         raise ConflictError(
             f"{self._cache.location}: {COMMIT_TRIES} times another writer committed first; "
@@ -305,6 +310,6 @@ class WriteSession:
 def _kept_extent(table: ClipTable, row: ClipRow) -> Extent | None:
     """The stored extent, if the stored content is the row's."""
     at = table.row_of.get(row.clip_id)
-    if at is None or table.columns["content"][at] != row.content:
+    if at is None or table.value("content", at) != row.content:
         return None
     return stored_extent(table, at)
