@@ -87,7 +87,7 @@ def run_ablation(
         TrainingDataError: no clip is held out.
         ModelConfigError: a row's settings cannot be.
     """
-    split = next((s for s in HELD_OUT if data.part(s)), None)
+    split: Split | None = next((s for s in HELD_OUT if data.part(s)), None)
     if split is None:
         raise TrainingDataError(
             "no clip is held out, an ablation has nothing to score; add clips or sentences"

@@ -6,6 +6,7 @@
     ├── ModelConfigError   change the configuration
     ├── TrainingDataError  mend or exclude a clip, a feature, a hyperplane
     ├── EmotionError       write another tag or timeline
+    ├── TrainingDivergedError  train more gently
     └── CheckpointError    take another checkpoint, store or folder
 
 Each message names the item, both values, and the cure.
@@ -26,6 +27,10 @@ class TrainingDataError(ModelError, ValueError):
 
 class EmotionError(ModelError, ValueError):
     """An emotion tag or a timeline of tags cannot be used."""
+
+
+class TrainingDivergedError(ModelError, RuntimeError):
+    """The loss of a training is not a number any more."""
 
 
 class CheckpointError(ModelError, RuntimeError):

@@ -56,10 +56,11 @@ def training_data_of(
     table = cells.clips
     rows = tuple(
         ClipRow(
-            str(c.clip_id), str(c.identity), tags[str(c.clip_id)], c.sentence or None,
-            splits[str(c.clip_id)], int(c.first), int(c.frames),
+            str(clip_id), str(table.identity[clip_id]), tags[str(clip_id)],
+            table.sentence[clip_id] or None, splits[str(clip_id)],
+            int(table["first"][clip_id]), int(table.frames[clip_id]),
         )
-        for c in table.itertuples()
+        for clip_id in table.index
     )  # fmt: skip
     tokens, index = _words(words, names.text, rows, text_width)
     features = SpeechFeatures(

@@ -16,6 +16,7 @@ from models.batches import Batch, Batches
 from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, data_digest, load, save
 from models.config import TrainConfig
 from models.data import TrainingData
+from models.errors import TrainingDivergedError
 from models.loss import regression_loss
 from models.mouth import fit_mouths
 from models.resume import optimiser_state, resume
@@ -51,6 +52,7 @@ def train_audio_expression(
     Raises:
         CheckpointError: the folder holds a run of other data or settings.
         TrainingDataError: no training clip is as long as a window.
+        TrainingDivergedError: the loss is not finite any more.
     """
     device = torch.device(config.device)
     model = _fresh_model(data, config).to(device)
@@ -91,6 +93,11 @@ def train_audio_expression(
         scaler.update()
         average.update(model)
         losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise TrainingDivergedError(
+                f"the loss is {losses[-1]} at step {step}; lower learning_rate "
+                f"({config.learning_rate:g}); {folder} keeps the last checkpoint before"
+            )
 
         done = step + 1
         state["step"] = done

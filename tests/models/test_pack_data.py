@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from model_kit import joined, made_clips, stored
 
-from models.data import TrainingData
+from models.data import Split, TrainingData
 from models.errors import TrainingDataError
 from models.pack_data import PackFeatures, training_data_of
 from store import Pack, pack
@@ -15,7 +15,7 @@ NAMES = PackFeatures("audio/a", "emotion/e", "expression/x", "text/t", "face/mar
 
 
 def read(cells: Pack, words: Pack | None, like: TrainingData) -> TrainingData:
-    splits = {c.clip_id: c.split for c in like.clips}
+    splits: dict[str, Split] = {c.clip_id: c.split for c in like.clips}
     tags = {c.clip_id: c.emotion for c in like.clips}
     return training_data_of(cells, words, NAMES, like.planes, splits, tags, 6, {"snapshot": "S"})
 
@@ -61,7 +61,7 @@ def test_a_feature_without_steps_is_refused(tmp_path: Path) -> None:
     snapshot = stored(clips, tmp_path / "store").snapshot()
     cells = pack(snapshot, "clips", ("expression/x", "emotion/e"), tmp_path / "packs")
     names = PackFeatures("expression/x", "emotion/e", "expression/x", "text/t")
-    splits = {c.clip_id: c.split for c in like.clips}
+    splits: dict[str, Split] = {c.clip_id: c.split for c in like.clips}
     tags = {c.clip_id: c.emotion for c in like.clips}
     with pytest.raises(TrainingDataError, match=r"expression/x has shape \(360, 4\) .* 50 Hz"):
         training_data_of(cells, None, names, like.planes, splits, tags, 6)

@@ -25,7 +25,13 @@ from models.batches import Batches
 from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, load
 from models.config import TrainConfig
 from models.data import SpeechFeatures, TrainingData
-from models.errors import CheckpointError, EmotionError, ModelConfigError, TrainingDataError
+from models.errors import (
+    CheckpointError,
+    EmotionError,
+    ModelConfigError,
+    TrainingDataError,
+    TrainingDivergedError,
+)
 from models.inference import blend, predict, window_starts
 from models.run_notes import reason_unmeasured
 from models.speech import speak
@@ -262,6 +268,15 @@ def test_bfloat16_keeps_float32_weights(data: TrainingData, tmp_path: Path) -> N
     a, b = (c.state["history"][-1][1] for c in (done, exact))
     assert a == pytest.approx(b, rel=0.05)
     assert a != b
+
+
+def test_a_training_that_diverges_stops_and_keeps_its_checkpoint(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    wild = config(steps=20, learning_rate=1e30, save_every=1, validate_every=100)
+    with pytest.raises(TrainingDivergedError, match=r"the loss is (nan|inf) at step \d+; lower"):
+        train_audio_expression(data, wild, tmp_path)
+    assert load(tmp_path, "last").step >= 1
 
 
 def test_without_refinement_the_tag_changes_nothing(data: TrainingData, tmp_path: Path) -> None:
