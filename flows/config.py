@@ -20,7 +20,10 @@ class PreprocessConfig(FlowConfig):
     corpus: str = Field(
         default="auto", description="Naming scheme: auto, plain, mead, ravdess, ..."
     )
-    profile: str = Field(default="embedded", description="Set of encoders")
+    profile: str = Field(
+        default="embedded",
+        description="Set of encoders: embedded, paper, or changed: embedded+ddfa, paper-bisenet",
+    )
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="Encoder settings, e.g. {'logmel': {'mels': 64}}"
     )

@@ -71,9 +71,9 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
         NothingToDo: not one clip could be used, now or before.
     """
     began = time.monotonic()
-    cache = Cache.open(config.store, create=True)
     with step("scan and plan"):
         scanned, plan, profile = call(scan_and_plan, config)
+    cache = Cache.open(config.store, create=True)
     text = plan_text(scanned, plan)
     note_text("plan", f"```\n{text}\n```", "What and why")
     records: list[ClipRecord] = []

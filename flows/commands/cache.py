@@ -95,6 +95,7 @@ def preprocess(
     """
     from flows.config import PreprocessConfig
     from flows.orchestra import run
+    from flows.planning import profile_of
     from flows.preprocess import preprocess as flow
 
     config = PreprocessConfig(
@@ -112,6 +113,7 @@ def preprocess(
         repair=repair,
         prune=prune,
     )
+    profile_of(config)  # weights that are missing are said before a server starts
     summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2) if as_json else summary["text"])
 

@@ -4,15 +4,21 @@
      "words": [{"word": "we", "start": 0.10, "end": 0.22}, ...],
      "phonemes": [{"phoneme": "w", "start": 0.10, "end": 0.16}, ...]}
 
-All keys are optional; others (such as "truth") are left to whoever wrote them.
+All keys are optional; others (such as "truth") are left to whoever wrote them. Where it tells no
+words, `<stem>.TextGrid`, `<stem>.vtt` or `<stem>.srt` may (`word_files`).
+
+Of what was said, the corpus knows best: a sidecar that spells the known sentence brings its times,
+one that spells another is not used. Of everything else the sidecar has the last word.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from pipeline.datasets.emotions import CANONICAL, canonical
 from pipeline.datasets.label import Label
+from pipeline.datasets.word_files import read_word_file
 from pipeline.errors import InputError
 from pipeline.transcript import Transcript, Word
 
@@ -24,8 +30,17 @@ def read_sidecar(media: Path) -> dict[str, Any] | None:
     """What stands beside a file; None when there is no sidecar or it is about something else.
 
     Raises:
-        InputError: a sidecar that is not JSON, or whose known keys cannot be read.
+        InputError: a sidecar that is not what its name says, or whose known keys cannot be read.
     """
+    told = _json(media) or {}
+    if not told.get("words") and not told.get("transcript") and not told.get("text"):
+        heard = read_word_file(media)
+        if heard is not None:
+            told = told | {"heard": heard}
+    return told or None
+
+
+def _json(media: Path) -> dict[str, Any] | None:
     path = media.with_suffix(".json")
     if not path.is_file():
         return None
@@ -64,9 +79,22 @@ def label_from(told: dict[str, Any], source: str, fallback: Label) -> Label:
         view=_text(told.get("view")) or fallback.view,
         sentence=_text(told.get("sentence")) or fallback.sentence,
         split=_text(split),
-        transcript=_transcript(told, source) or fallback.transcript,
+        transcript=known_first(fallback.transcript, _transcript(told, source)),
         bad=fallback.bad,
     )
+
+
+def known_first(known: Transcript | None, sidecar: Transcript | None) -> Transcript | None:
+    """The corpus's sentence, with a sidecar's times where that spells the same."""
+    if known is None or sidecar is None or known.words:
+        return known or sidecar
+    if _letters(known.text) != _letters(sidecar.text):
+        return known
+    return Transcript(known.text, sidecar.words, sidecar.phonemes, source="known")
+
+
+def _letters(text: str) -> str:
+    return "".join(re.findall(r"[^\W_]", text.lower()))
 
 
 def _text(value: Any) -> str | None:
@@ -74,6 +102,9 @@ def _text(value: Any) -> str | None:
 
 
 def _transcript(told: dict[str, Any], source: str) -> Transcript | None:
+    heard = told.get("heard")
+    if isinstance(heard, Transcript):
+        return heard
     words = _timed(told.get("words"), "word", source)
     text = told.get("transcript") or told.get("text")
     if not isinstance(text, str) or not text.strip():

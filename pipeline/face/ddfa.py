@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from pipeline.encoder import VIDEO, ClipInputs, identity_of
+from pipeline.errors import ProfileError
 from pipeline.face import ddfa_params as face
 from pipeline.features import FeatureSpec
 from pipeline.weights.registry import Kind
@@ -31,6 +32,24 @@ class DdfaConfig:
     """ONNX Runtime is three times as fast on a CPU; the values agree to 3e-6 deviations."""
     batch: int = 64
     """Frames a pass; changes how, never what."""
+
+    def __post_init__(self) -> None:
+        """There are two ways to run, and a pass needs a frame."""
+        checked_runtime("ddfa", self.runtime)
+        if self.batch < 1:
+            raise ProfileError(f"ddfa.batch = {self.batch}; at least 1 is needed")
+
+
+def checked_runtime(encoder: str, runtime: str) -> None:
+    """Refuse a run time that does not exist.
+
+    Raises:
+        ProfileError: naming those there are.
+    """
+    if runtime not in get_args(Runtime):
+        raise ProfileError(
+            f"{encoder}.runtime = {runtime!r}; there are {', '.join(get_args(Runtime))}"
+        )
 
 
 class DdfaEncoder:

@@ -96,7 +96,7 @@ def _width(path: Path) -> int:
 def _model(shelf: Shelf, name: str, device: str) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
     import torch
 
-    from pipeline.speech.funasr_folder import class_of, load, settings_of
+    from pipeline.speech.funasr_folder import constructed, load, settings_of
 
     folder = shelf.open(name, "emotion2vec")
     config = settings_of(folder)
@@ -106,7 +106,7 @@ def _model(shelf: Shelf, name: str, device: str) -> tuple[Callable[[np.ndarray],
     if not _PLAIN.fullmatch(layers):
         raise WeightError(f"{name}: {layers!r} is no list of convolution layers")
     audio["decoder"] = None  # serves training only
-    model = class_of("model_classes", config["model"])(model_conf=told, vocab_size=-1)
+    model = constructed(config["model"], model_conf=told, vocab_size=-1)
     load(model, folder, config)
     model = model.to(device).eval()
 

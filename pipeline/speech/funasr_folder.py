@@ -95,9 +95,7 @@ def build(folder: Path) -> Parts:
     }
     arguments |= {"tokenizer": tokenizer, "frontend": frontend, "vocab_size": _words(tokenizer)}
     arguments["input_size"] = None if frontend is None else frontend.output_size()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = class_of("model_classes", config["model"])(**arguments)
+    model = constructed(config["model"], **arguments)
     load(model, folder, config)
     return Parts(model.eval(), tokenizer, frontend, config)
 
@@ -134,6 +132,16 @@ def load(model: Any, folder: Path, config: dict[str, Any]) -> None:
             + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         )
     model.load_state_dict({key: state[key] for key in own})
+
+
+def constructed(name: Any, **arguments: Any) -> Any:
+    """A model of FunASR's registry; the random numbers it is born with are nobody else's."""
+    import torch
+
+    kind = class_of("model_classes", name)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")
+        return kind(**arguments)
 
 
 def class_of(kind: str, name: Any) -> Any:

@@ -218,7 +218,7 @@ class Paraformer:
         return None
 
 
-def stamped(text: str, stamps: Sequence[Sequence[float]]) -> tuple[Word, ...] | None:
+def stamped(text: str, stamps: Sequence[Sequence[float | int]]) -> tuple[Word, ...] | None:
     """FunASR's result as words: one [start, end] in ms for each piece of the split text.
 
     None where the numbers differ (FunASR warns of it itself) or a stretch is empty.

@@ -1,4 +1,4 @@
-"""Who says what when in a clip: a sidecar or the corpus first, the recogniser else."""
+"""Who says what when in a clip: the corpus, then a sidecar, then a recogniser."""
 
 from collections.abc import Callable
 from typing import Any, Literal

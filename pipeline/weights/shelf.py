@@ -204,15 +204,24 @@ def _entry(name: str, like: str | None) -> Weight:
 def _files(entry: Weight, path: Path) -> list[Path]:
     """Files to take; of each group of alternatives the first that is there.
 
+    What is needed may lie one folder deeper: a repository has its weights here, its settings there.
+
     Raises:
         WeightError: a file that is needed is not there.
     """
     if not path.exists():
         raise WeightError(f"{path} does not exist")
     inside = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+    deeper = [] if path.is_file() else sorted(p for p in path.glob("*/*") if p.is_file())
     taken: list[Path] = []
     for group in entry.needs:
-        found = [p for pattern in group for p in inside if fnmatch.fnmatch(p.name, pattern)]
+        found = [
+            p
+            for place in (inside, deeper)
+            for pattern in group
+            for p in place
+            if fnmatch.fnmatch(p.name, pattern)
+        ]
         if not found:
             have = ", ".join(p.name for p in inside[:12]) or "nothing"
             raise WeightError(
