@@ -6,11 +6,13 @@ Heavy imports live inside the commands: `emohead --help` answers at once.
 
 import os
 import sys
+import traceback
 
 import typer
 
 from flows.commands import ablate, cache, care, job, report, store, train, weights
-from flows.commands.options import EXIT_NOTHING_DONE, EXIT_WRONG_USAGE
+from flows.commands.options import EXIT_BUG, EXIT_NOTHING_DONE, EXIT_WRONG_USAGE
+from flows.ending import leave
 from flows.server import quiet_defaults
 
 app = typer.Typer(
@@ -59,16 +61,27 @@ def main() -> None:
     # FloatingPoint chatter of MediaPipe's native code says nothing a user can act on.
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    leave(_run())
+
+
+def _run() -> int:
+    """Run the command; its exit code."""
     try:
         app()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         if told := refusals(error):
             sys.stderr.write("".join(f"emohead: {line}\n" for line in told))
-            sys.exit(EXIT_WRONG_USAGE)
+            return EXIT_WRONG_USAGE
         if isinstance(error, expected_errors()):
             sys.stderr.write(f"emohead: {error}\n")
-            sys.exit(EXIT_NOTHING_DONE)
-        raise
+            return EXIT_NOTHING_DONE
+        traceback.print_exc()
+        return EXIT_BUG
+    return 0
 
 
 if __name__ == "__main__":

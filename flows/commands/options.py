@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from flows.store_views import View
 
+EXIT_BUG = 1
 EXIT_WRONG_USAGE = 2
 EXIT_NOTHING_DONE = 3
 

@@ -89,3 +89,32 @@ def test_a_server_that_is_away_is_said_before_anything_begins(
     assert "http://127.0.0.1:9/api does not answer" in result.stderr
     assert "unset PREFECT_API_URL" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_command_ends_as_python_would_and_with_its_code() -> None:
+    """Exit handlers run, threads are joined, output is whole; nothing is taken down after that."""
+    code = (
+        "import atexit, threading, time; from flows.ending import leave\n"
+        "atexit.register(lambda: print('handler'))\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread'))).start()\n"
+        "print('x' * 100_000); leave(3)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 3
+    assert ended.stdout == "x" * 100_000 + "\nthread\nhandler\n"
+
+
+def test_a_bug_shows_its_traceback_and_code_1() -> None:
+    code = (
+        "import flows.cli as cli, sys\n"
+        "def bug(): raise ZeroDivisionError('so')\n"
+        "cli.app = bug; cli.main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert "ZeroDivisionError: so" in ended.stderr
