@@ -59,8 +59,12 @@ def each(work: Any, arguments: Iterable[Sequence[Any]], in_flight: int) -> Itera
     if recorded():
         yield from _window(lambda given: work.submit(*given), arguments, in_flight)
         return
-    with ThreadPoolExecutor(in_flight, thread_name_prefix="batch") as threads:
+    threads = ThreadPoolExecutor(in_flight, thread_name_prefix="batch")
+    try:
         yield from _window(lambda given: threads.submit(work.fn, *given), arguments, in_flight)
+    finally:
+        # After Ctrl-C what is under way must not be waited for: whoever works it ends it.
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _window(
