@@ -114,7 +114,8 @@ def markdown(result: Ablation) -> str:
     lines += ["", "## Against the paper", ""]
     lines += [
         "Better (+) or worse (-) than the group's first row. The stand-ins are ours: whitened RMSE "
-        "for the paper's RMSE and M-LMD, target side for ER.",
+        "for the paper's RMSE and M-LMD, target side for ER. A verdict needs a difference above "
+        "one deviation over seeds; with few seeds and many rows some are chance.",
         "",
         "| row | paper's measure | paper | here | verdict |",
         "|---|---|---:|---:|---|",
