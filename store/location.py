@@ -1,11 +1,13 @@
 """Where a store lives: a local folder or an S3 prefix; and the lock that guards local commits."""
 
 import contextlib
+import datetime
 import errno
 import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +15,10 @@ from urllib.parse import urlsplit
 import icechunk
 from filelock import FileLock, Timeout
 
-from store.errors import ConflictError, LocationError
+from store.errors import ConflictError, LocationError, StoreError
+
+CLOCK_WAIT_SECONDS = 30
+"""Longest wait for a clock that is behind the newest snapshot: hosts differ by less."""
 
 LOCK_TIMEOUT_SECONDS = 600
 """Longest wait for other committers; a commit takes less than seconds."""
@@ -95,6 +100,12 @@ def writing(location: str) -> Iterator[None]:
                 "this session is not committed. Give this user the right to write the folder and "
                 "all that is in it, then run again"
             ) from error
+        if "timestamp" in str(error):  # icechunk holds its clock against the storage's
+            reason = " ".join(str(error).split())[:240]
+            raise StoreError(
+                f"{location}: this machine's clock and the store's differ too much to commit "
+                f"({reason}). Set the clock, then run again"
+            ) from error
         raise
 
 
@@ -102,6 +113,23 @@ def _code_in(text: str) -> int | None:
     """Number of the operating system's error in a message of icechunk."""
     found = re.search(r"\(os error (\d+)\)", text)
     return int(found[1]) if found else None
+
+
+def wait_for_clock(repository: icechunk.Repository, location: str) -> None:
+    """icechunk refuses a snapshot that is older than its parent. Where another host's clock is a
+    little ahead, wait until it is not; where this one went back, say so before any work is done.
+    Raises StoreError."""
+    newest = next(iter(repository.ancestry(branch="main")))
+    now = datetime.datetime.now(datetime.UTC)
+    behind = (newest.written_at - now).total_seconds()
+    if behind > CLOCK_WAIT_SECONDS:
+        raise StoreError(
+            f"{location}: the clock of this machine says {now:%Y-%m-%d %H:%M:%S} UTC, its newest "
+            f"snapshot {newest.id} was written at {newest.written_at:%Y-%m-%d %H:%M:%S} UTC: "
+            "nothing can be committed before that time. Set the clock, then run again"
+        )
+    if behind >= 0:
+        time.sleep(behind + 0.001)
 
 
 @contextlib.contextmanager

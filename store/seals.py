@@ -130,8 +130,8 @@ def advice(location: str) -> str:
         if not seals:
             return ""
         broken = [f"{d.path} {d.what}" for d in damages(location, seals[0].snapshot_id) or []]
-        if not broken and not _points_at(root, seals[0].snapshot_id):
-            broken = [f"{REF} does not name the newest snapshot {seals[0].snapshot_id}"]
+        if not broken and not _names_a_snapshot(root):
+            broken = [f"{REF} names no snapshot; the newest is {seals[0].snapshot_id}"]
         if not broken:
             return ""
         good = next((s.snapshot_id for s in seals if not damages(location, s.snapshot_id)), None)
@@ -145,12 +145,14 @@ def advice(location: str) -> str:
     return ""
 
 
-def _points_at(root: Path, snapshot_id: str) -> bool:
-    """False if icechunk 1's file of the branch says something else, or nothing."""
+def _names_a_snapshot(root: Path) -> bool:
+    """False if icechunk 1's file of the branch cannot be read or names a snapshot that is not
+    there."""
     if not (root / "refs").exists():
         return True
     try:
-        return json.loads((root / REF).read_bytes())["snapshot"] == snapshot_id
+        named = json.loads((root / REF).read_bytes())["snapshot"]
+        return (root / "snapshots" / named).is_file()
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

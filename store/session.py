@@ -31,7 +31,7 @@ from store.layout import (
     require_dataset,
     require_features,
 )
-from store.location import commit_lock, writing
+from store.location import commit_lock, wait_for_clock, writing
 from store.planning import EncoderKey
 from store.relocate import relocate
 from store.schema import SCHEMA_VERSION, ClipRow, FeatureSchema, check_features
@@ -87,6 +87,7 @@ class WriteSession:
 
     def __enter__(self) -> "WriteSession":
         """Open a session on the newest snapshot."""
+        wait_for_clock(self._cache.repository, self._cache.location)
         session = self._cache.repository.writable_session("main")
         root = zarr.open_group(session.store, mode="r+")
         check_writable(root, self._cache.location)
@@ -259,6 +260,7 @@ class WriteSession:
         repository = self._cache.repository
         with commit_lock(self._cache.location):
             for _ in range(COMMIT_TRIES):
+                wait_for_clock(repository, self._cache.location)
                 changes = self._changes
                 target = session
                 if repository.lookup_branch("main") == session.snapshot_id:
