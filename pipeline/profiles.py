@@ -5,6 +5,7 @@ A profile is a base, with encoders added or left out: `embedded`, `paper`, `embe
 """
 
 import importlib
+import importlib.util
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def load_profile(
 
     Raises:
         ProfileError: an unknown profile, encoder or setting; the choices are named.
-        WeightError: weights that are not there: all of them, each with the command that brings it.
+        WeightError: weights and libraries that are not there: all of them, each with the command
+            that brings it.
     """
     known = encoder_names(name)
     for encoder in overrides:
@@ -165,13 +167,17 @@ def load_profile(
 
 
 def _all_weights(name: str, shelf: Shelf, makers: Mapping[str, tuple[type, Any]]) -> None:
-    """Hold the shelf against what the encoders need, before any of them is built.
+    """Hold shelf and installation against what the encoders need, before any of them is built.
 
     Raises:
         WeightError: everything that is missing, and the profile that does without it.
     """
     lacking: dict[str, list[str]] = {}
     for encoder, (kind, config) in makers.items():
+        for library in getattr(kind, "libraries", lambda _: ())(config):
+            if importlib.util.find_spec(library) is None:
+                reason = f"{library} is not installed: `pip install 'emohead[paper]'`"
+                lacking.setdefault(encoder, []).append(reason)
         for weight, of in getattr(kind, "needs", lambda _: ())(config):
             reason = shelf.missing(weight, of)
             if reason:
@@ -179,7 +185,7 @@ def _all_weights(name: str, shelf: Shelf, makers: Mapping[str, tuple[type, Any]]
     if lacking:
         lines = [f"  {encoder}: {why}" for encoder, whys in lacking.items() for why in whys]
         raise WeightError(
-            f"profile {name!r} needs weights that are not there:\n" + "\n".join(lines) + "\n"
+            f"profile {name!r} needs what is not there:\n" + "\n".join(lines) + "\n"
             f"Without these encoders it is {_without(name, lacking)!r}."
         )
 

@@ -64,6 +64,11 @@ class BisenetEncoder:
         """Weights by name and kind."""
         return ((config.weights, "bisenet"),)
 
+    @staticmethod
+    def libraries(config: BisenetConfig) -> tuple[str, ...]:
+        """Modules that emohead installs on demand."""
+        return ("onnxruntime",) if config.runtime == "onnxruntime" else ()
+
     def identity(self) -> dict[str, Any]:
         """Settings and the network's hash."""
         files = self.shelf.hashes(self.config.weights, "bisenet")

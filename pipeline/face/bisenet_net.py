@@ -66,9 +66,10 @@ class ResNet18(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        for stage, (taken, made) in enumerate([(64, 64), (64, 128), (128, 256), (256, 512)], 1):
-            first = Residual(taken, made, 1 if stage == 1 else 2)
-            setattr(self, f"layer{stage}", nn.Sequential(first, Residual(made, made, 1)))
+        self.layer1 = nn.Sequential(Residual(64, 64, 1), Residual(64, 64, 1))
+        self.layer2 = nn.Sequential(Residual(64, 128, 2), Residual(128, 128, 1))
+        self.layer3 = nn.Sequential(Residual(128, 256, 2), Residual(256, 256, 1))
+        self.layer4 = nn.Sequential(Residual(256, 512, 2), Residual(512, 512, 1))
 
     def forward(self, x: Any) -> Any:
         """Pictures to features at 1/8, 1/16 and 1/32 of their size."""

@@ -82,6 +82,11 @@ class DdfaEncoder:
         """Weights by name and kind."""
         return ((config.weights, "3ddfa"),)
 
+    @staticmethod
+    def libraries(config: DdfaConfig) -> tuple[str, ...]:
+        """Modules that emohead installs on demand."""
+        return ("onnxruntime",) if config.runtime == "onnxruntime" else ()
+
     def identity(self) -> dict[str, Any]:
         """Settings and the network's hash."""
         files = self.shelf.hashes(self.config.weights, "3ddfa")

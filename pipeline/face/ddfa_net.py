@@ -2,7 +2,8 @@
 
 Written anew after Howard et al., arXiv 1704.04861, with the layer names of the published weights
 (https://github.com/cleardusk/3DDFA_V2/blob/1b6c67601abffc1e9f248b291708aef0e43b55ae/models/mobilenet_v1.py);
-the original cannot be imported without switching gradients off for the whole process.
+the original cannot be imported without switching gradients off for the whole process. This one is a
+module like any other: a loss may send gradients through it.
 """
 
 from pathlib import Path

@@ -12,7 +12,12 @@ from jaxtyping import Float32
 from pipeline.encoder import AUDIO, TRANSCRIPT, ClipInputs, identity_of
 from pipeline.errors import ProfileError, WeightError
 from pipeline.features import TOKENS, FeatureSpec
-from pipeline.speech.listener import listener_identity, listener_needs, listener_of
+from pipeline.speech.listener import (
+    listener_identity,
+    listener_libraries,
+    listener_needs,
+    listener_of,
+)
 from pipeline.speech.minilm import chunks
 from pipeline.speech.token_times import frame_tokens, token_spans
 from pipeline.speech.words import transcript_facts, words_of
@@ -83,6 +88,11 @@ class CausalLMEncoder:
     def needs(config: CausalLMConfig) -> tuple[tuple[str, Kind], ...]:
         """Weights by name and kind: the model's and the recogniser's."""
         return ((config.weights, "causal_lm"), *listener_needs(config.recogniser))
+
+    @staticmethod
+    def libraries(config: CausalLMConfig) -> tuple[str, ...]:
+        """Modules that emohead installs on demand."""
+        return listener_libraries(config.recogniser)
 
     def identity(self) -> dict[str, Any]:
         """Settings, the model's weights, and the recogniser's, who finds unknown words."""

@@ -62,6 +62,11 @@ class Emotion2vecEncoder:
         """Weights by name and kind."""
         return ((config.weights, "emotion2vec"),)
 
+    @staticmethod
+    def libraries(config: Emotion2vecConfig) -> tuple[str, ...]:
+        """Modules that emohead installs on demand."""
+        return ("funasr",)
+
     def identity(self) -> dict[str, Any]:
         """Settings and weights."""
         files = self.shelf.hashes(self.config.weights, "emotion2vec")

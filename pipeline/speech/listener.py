@@ -32,6 +32,11 @@ def listener_needs(name: str) -> tuple[tuple[str, Kind], ...]:
     return () if name == POCKETSPHINX else ((name, "funasr"),)
 
 
+def listener_libraries(name: str) -> tuple[str, ...]:
+    """Modules of a recogniser that emohead installs on demand."""
+    return () if name == POCKETSPHINX else ("funasr", "sentencepiece")
+
+
 def listener_identity(name: str, shelf: Shelf) -> tuple[dict[str, str], dict[str, Any]]:
     """Weights as {file: sha256}, and settings: what determines the words found.
 

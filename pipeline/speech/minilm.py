@@ -13,9 +13,17 @@ from jaxtyping import Float32
 from pipeline.encoder import AUDIO, TRANSCRIPT, ClipInputs, identity_of, sha256_of
 from pipeline.errors import ProfileError
 from pipeline.features import TOKENS, FeatureSpec
-from pipeline.speech import recogniser
+from pipeline.speech.listener import (
+    POCKETSPHINX,
+    listener_identity,
+    listener_libraries,
+    listener_needs,
+    listener_of,
+)
 from pipeline.speech.token_times import frame_tokens, token_spans
 from pipeline.speech.words import transcript_facts, words_of
+from pipeline.weights.registry import Kind
+from pipeline.weights.shelf import Shelf
 
 FEATURE = "text/minilm"
 DIM = 384
@@ -30,6 +38,9 @@ class MiniLMConfig:
     max_tokens: int = 254
     """Longest stretch read at once (the model was trained on 256 with its two marks); longer text
     is cut between words."""
+    recogniser: str = POCKETSPHINX
+    """Who finds and times words nobody wrote down: `pocketsphinx`, or a FunASR folder on the shelf,
+    e.g. `sensevoice_small`."""
 
 
 @cache
@@ -116,22 +127,34 @@ class MiniLMEncoder:
     inputs = (AUDIO, TRANSCRIPT)
     outputs = (FeatureSpec(FEATURE, (), "int32", -2, kind="token_index", token_dim=DIM),)
 
-    def __init__(self, config: MiniLMConfig | None = None) -> None:
-        """Take settings; without any, those of the embedded profile."""
+    def __init__(self, config: MiniLMConfig | None = None, shelf: Shelf | None = None) -> None:
+        """Take settings; without any, those of the embedded profile and the usual shelf."""
         self.config = config or MiniLMConfig()
+        self.shelf = shelf or Shelf.usual()
+
+    @staticmethod
+    def needs(config: MiniLMConfig) -> tuple[tuple[str, Kind], ...]:
+        """The recogniser's weights by name and kind, unless a wheel carries them."""
+        return listener_needs(config.recogniser)
+
+    @staticmethod
+    def libraries(config: MiniLMConfig) -> tuple[str, ...]:
+        """Modules that emohead installs on demand."""
+        return listener_libraries(config.recogniser)
 
     def identity(self) -> dict[str, Any]:
         """Settings, the embedding's weights, and the recogniser's, who finds unknown words."""
-        files = weights() | recogniser.weights()
-        made = identity_of(self.name, self.version, self.config, files)
-        return made | {"recogniser": recogniser.settings()}
+        heard, how = listener_identity(self.config.recogniser, self.shelf)
+        made = identity_of(self.name, self.version, self.config, weights() | heard)
+        del made["config"]["recogniser"]  # its weights and settings say it
+        return made | {"recogniser": how}
 
     def encode(self, inputs: ClipInputs) -> dict[str, np.ndarray]:
         """`text/minilm` int32 [V] (-1: nobody speaks) and its token table float32 [tokens, 384].
 
         The transcript used and where its times come from are left in the facts.
         """
-        transcript, timing = words_of(inputs)
+        transcript, timing = words_of(inputs, listener_of(self.config.recogniser, self.shelf))
         inputs.facts["transcript"] = transcript_facts(transcript, timing)
         words = transcript.words
         table, pieces = embed_words([word.text for word in words], self.config.max_tokens)

@@ -38,7 +38,9 @@ class Record:
     source: str
     """The path it came from."""
     files: dict[str, str]
-    """sha256 by file name, as it came (or was converted)."""
+    """sha256 by file name, as it lies there."""
+    converted: dict[str, str]
+    """sha256 of what a file was made from, where it did not come as it is."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Shelf:
     def hashes(self, name: str, kind: Kind) -> dict[str, str]:
         """Recorded sha256 of a weight's files as `{name/file: sha256}`, for fingerprints.
 
+        A converted file counts by what it was made from: the same weights are the same everywhere.
+
         Raises:
             WeightError: it is not there.
         """
@@ -101,7 +105,8 @@ class Shelf:
         record = self.record(name)
         if reason or record is None:
             raise WeightError(reason or f"{name} is not in {self.folder}")
-        return {f"{name}/{file}": digest for file, digest in record.files.items()}
+        told = record.files | record.converted
+        return {f"{name}/{file}": digest for file, digest in told.items()}
 
     def open(self, name: str, kind: Kind) -> Path:
         """Folder of a weight whose every file was just hashed and is as recorded.
@@ -149,6 +154,7 @@ class Shelf:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         files: dict[str, str] = {}
+        converted: dict[str, str] = {}
         try:
             for source in _files(entry, path):
                 digest = sha256_of(source)
@@ -159,8 +165,10 @@ class Shelf:
                         f"fetch it again from {entry.source}"
                     )
                 stored = _store(source, fresh, link)
-                files[stored.name] = digest if stored.name == source.name else sha256_of(stored)
-            record = Record(name, entry.name, entry.kind, str(path.resolve()), files)
+                files[stored.name] = digest
+                if stored.name != source.name:
+                    files[stored.name], converted[stored.name] = sha256_of(stored), digest
+            record = Record(name, entry.name, entry.kind, str(path.resolve()), files, converted)
             text = json.dumps(asdict(record), indent=1)
             (fresh / RECORD).write_text(text, encoding="utf-8")
             shutil.rmtree(target, ignore_errors=True)
@@ -230,6 +238,8 @@ def _files(entry: Weight, path: Path) -> list[Path]:
             )
         taken.append(found[0])
     taken += [p for p in inside if any(fnmatch.fnmatch(p.name, pattern) for pattern in entry.takes)]
+    if any(p.suffix == ".safetensors" for p in taken):  # the same tensors twice are not needed
+        taken = [p for p in taken if not p.name.startswith("pytorch_model")]
     return list(dict.fromkeys(taken))
 
 

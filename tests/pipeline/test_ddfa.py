@@ -14,6 +14,7 @@ from pipeline.errors import WeightError
 from pipeline.face import ddfa_params as face
 from pipeline.face.ddfa import Ddfa68Encoder, DdfaConfig, DdfaEncoder, Runtime, regress
 from pipeline.face.ddfa_net import MobileNet, parameters_of, regressor
+from pipeline.onnx_export import onnx_of
 from pipeline.weights import Shelf
 
 CLIPS = {"WDA_KatieHill_000": "hdtf/WDA_KatieHill_000.mp4", "d0": "silent/d0.mp4"}
@@ -119,6 +120,24 @@ def test_published_key_names_load_at_either_width(tmp_path: Path, width: float) 
     assert params == {0.5: 850_398, 1.0: 3_270_526}[width]
 
 
+def test_an_onnx_file_serves_as_well(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    network = MobileNet(0.5)
+    (tmp_path / "mb05_120x120.onnx").write_bytes(onnx_of(network, (3, 120, 120), (62,)))
+    mean, std = np.arange(62, dtype=np.float32), np.full(62, 2, np.float32)
+    np.savez(tmp_path / "param_mean_std_62d_120x120.npz", mean=mean, std=std)
+    shelf = Shelf(tmp_path / "shelf")
+    shelf.add("3ddfa_mb05", tmp_path)
+    frames = np.random.default_rng(0).integers(0, 255, (3, 130, 130, 3), np.uint8)
+    rois = np.tile([5.0, 5.0, 125.0, 125.0], (3, 1))
+    found = regress(shelf, DdfaConfig(batch=2), frames, rois)
+    x = face.network_input(frames[:, 5:125, 5:125, ::-1])
+    with torch.no_grad():
+        told = network.eval()(torch.from_numpy(x)).numpy() * std + mean
+    np.testing.assert_allclose(found, told, atol=1e-3)
+
+
 def test_another_network_is_refused() -> None:
     with pytest.raises(WeightError, match=r"x.pth has no conv1.weight; it holds a"):
         parameters_of({"a": 1}, "x.pth")
@@ -158,6 +177,13 @@ def test_squares_by_hand() -> None:
 
 def test_the_fingerprint_knows_the_weights(shelf: Shelf) -> None:
     identity = DdfaEncoder(shelf=shelf).identity()
-    assert identity["weights"]["3ddfa_mb05/mb05_120x120.pth"].startswith("f93ed7f1")
+    assert identity["weights"] == {
+        "3ddfa_mb05/mb05_120x120.pth": (
+            "f93ed7f1c4c0382b16d7c18480a5f67473c1917a47475a9823924f38aeb27280"
+        ),  # and the statistics by the pickle they came as
+        "3ddfa_mb05/param_mean_std_62d_120x120.npz": (
+            "090d7150f77cb66c29ddae21e4508fbde59123dcd1dea7facc24a7ed06d1c795"
+        ),
+    }
     assert identity == DdfaEncoder(DdfaConfig(batch=3), shelf).identity()
     assert identity != DdfaEncoder(DdfaConfig(runtime="torch"), shelf).identity()

@@ -1,5 +1,6 @@
 """The paper's encoders in profiles: composed, held against the shelf, run beside the others."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,17 @@ def test_everything_that_is_missing_is_said_at_once_with_its_cure(shelf: Shelf) 
         load_profile("embedded+ddfa", weights=shelf.folder)
 
 
+def test_a_library_that_is_missing_is_said_before_any_work(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "funasr" else real(name)
+    )
+    with pytest.raises(WeightError, match=r"emotion2vec: funasr is not installed: `pip install"):
+        load_profile("embedded+emotion2vec", weights=shelf.folder)
+
+
 def test_encoders_run_side_by_side_and_know_their_weights(
     shelf: Shelf, shared_data: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +117,15 @@ def test_encoders_run_side_by_side_and_know_their_weights(
     # one person: the shape hardly moves
     shape = result.arrays["shape/3ddfa"]
     assert shape[:, 0].std() < 0.5 * abs(shape[:, 0]).max()
+
+
+def test_text_of_the_embedded_profile_may_be_heard_by_another(shelf: Shelf) -> None:
+    plain = load_profile("embedded").identity_of("text/minilm")
+    same = load_profile("embedded", minilm={"recogniser": "pocketsphinx"})
+    assert same.identity_of("text/minilm") == plain
+    assert "recogniser" not in plain["config"]
+    with pytest.raises(WeightError, match=r"minilm: sensevoice_small .* is not in"):
+        load_profile("embedded", weights=shelf.folder, minilm={"recogniser": "sensevoice_small"})
 
 
 def test_other_weights_are_another_fingerprint(shelf: Shelf, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def llama_folder(folder: Path, metaspace: bool) -> Path:
     trainer = BpeTrainer(vocab_size=90, special_tokens=["<unk>", "<s>", "</s>"])
     tokenizer.train_from_iterator(SENTENCES, trainer)
     if metaspace:  # as its file has it: blanks become ▁, one is put in front
-        tokenizer.pre_tokenizer = None  # type: ignore[assignment]
+        tokenizer.pre_tokenizer = None
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
         )

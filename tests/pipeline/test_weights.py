@@ -124,6 +124,21 @@ def test_a_weight_of_ones_own_has_the_kind_of_its_model(shelf: Shelf, tmp_path: 
         shelf.open("other_basis", "hubert")
 
 
+def test_a_repository_is_taken_without_what_nobody_reads(shelf: Shelf, tmp_path: Path) -> None:
+    names = ("config.json", "model.safetensors", "pytorch_model.bin", "tf_model.h5", "README.md")
+    for name in (*names, "tokenizer.json"):
+        (tmp_path / name).write_text(name)
+    record = shelf.add("llama2_7b", tmp_path)
+    assert sorted(record.files) == ["config.json", "model.safetensors", "tokenizer.json"]
+    deep = tmp_path / "clone"
+    for folder, name in (("weights", "mb1_120x120.pth"), ("configs", "other.txt")):
+        (deep / folder).mkdir(parents=True)
+        (deep / folder / name).write_text("x")
+    np.savez(deep / "configs" / "param_mean_std_62d_120x120.npz", mean=np.ones(62))
+    record = shelf.add("3ddfa_mb1", deep)
+    assert sorted(record.files) == ["mb1_120x120.pth", "param_mean_std_62d_120x120.npz"]
+
+
 def test_a_pickle_of_arrays_is_read_without_being_run(tmp_path: Path) -> None:
     arrays = {"mean": np.arange(3, dtype=np.float32), "std": np.ones(3, np.float32)}
     path = tmp_path / "a.pkl"
