@@ -18,8 +18,9 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@echo $$(( $$(date +%s) - $$(cat .setup-started) )) > $(VENV)/setup-seconds; rm -f .setup-started
 	@touch $@
 
-$(VENV)/ready-dev: $(VENV)/ready requirements-dev.lock
-	@$(PIP) -r requirements-dev.lock
+# The tests prove the paper's encoders, too, on small models in the real formats.
+$(VENV)/ready-dev: $(VENV)/ready requirements-dev.lock requirements-paper.lock
+	@$(PIP) -r requirements-paper.lock -r requirements-dev.lock
 	@touch $@
 
 setup: $(VENV)/ready
