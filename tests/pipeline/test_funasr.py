@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
@@ -134,6 +135,27 @@ def test_emotion2vec_is_what_funasr_gives_for_the_padded_sound(
     told = reference.generate(np.pad(audio, (0, 80)), granularity="frame")[0]["feats"]
     np.testing.assert_allclose(made.reshape(100, 32), told, atol=1e-4)
     assert len(reference.generate(audio, granularity="frame")[0]["feats"]) == 99
+
+
+def test_emotion2vec_and_sensevoice_keep_the_clock_on_real_sound(
+    shared_data: Path, shelf: Shelf, sensevoice: funasr_words.SenseVoice
+) -> None:
+    audio, rate = soundfile.read(shared_data / "audio" / "emotalk" / "angry1.wav", dtype="float32")
+    assert rate == 16_000
+    audio = audio if audio.ndim == 1 else audio.mean(axis=1)
+    encoder = Emotion2vecEncoder(shelf=shelf)
+    for samples in (640, 30_000, len(audio)):
+        frames = samples // 640
+        part = audio[: frames * 640]
+        inputs = ClipInputs(frames, audio_source=lambda part=part: part)
+        made = encoder.encode(inputs)["emotion/emotion2vec_base"]
+        encoder.outputs[0].check(made, frames)
+        assert np.isfinite(made).all()
+    heard = sensevoice.recognise(audio)
+    assert all(0 <= w.start < w.end <= len(audio) / 16_000 for w in heard.words)
+    # rows of 60 ms, the last one begun
+    steps = 1 + (len(audio) - 400) // 160
+    assert len(sensevoice.scores(audio)) == -(-steps // 6)
 
 
 def test_emotion2vec_folders_that_lie_are_refused(emotion_folder: Path, tmp_path: Path) -> None:
