@@ -23,12 +23,13 @@ from store.fingerprints import fingerprint
 from store.fork import Batch, ClipWrite, Fork, Slot, write_clip
 from store.image_codec import ImageCodec
 from store.migration import Migration, migrate
-from store.packs import Pack, pack
+from store.packs import Pack, evict, pack
 from store.planning import EncoderKey, Plan, PlannedCell, SourceKey, plan
 from store.read import Snapshot
 from store.recovery import fall_back
 from store.repository import Cache, LogEntry
 from store.row_facts import RowChange, row_changes
+from store.sampling import EpochSampler, WindowDataset
 from store.schema import BLOCK_FRAMES, SCHEMA_VERSION, ClipRow, FeatureSchema
 from store.session import WriteSession
 from store.validate import Problem, Report
@@ -49,6 +50,7 @@ __all__ = [
     "Diff",
     "Difference",
     "EncoderKey",
+    "EpochSampler",
     "Export",
     "ExportError",
     "FeatureSchema",
@@ -71,11 +73,13 @@ __all__ = [
     "SourceKey",
     "StoreError",
     "UnknownError",
+    "WindowDataset",
     "WindowError",
     "WriteError",
     "WriteSession",
     "compact",
     "diff",
+    "evict",
     "export",
     "fall_back",
     "fingerprint",

@@ -1,19 +1,21 @@
 """A pack: chosen features of a snapshot as plain memory-mapped arrays, for training."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from store.errors import CellError, PackError, UnknownError, WindowError
 from store.fingerprints import canonical_json
@@ -22,10 +24,13 @@ from store.schema import FeatureSchema
 
 PACK_VERSION = 1
 INDEX = "pack.json"
+USED = ".used"
+"""File whose modification time is when the pack was last opened."""
+
 STALE_SECONDS = 24 * 3600
 """Age at which an unfinished build is taken to be abandoned."""
 
-READ_BYTES = 64 * 1024 * 1024
+READ_BYTES = 16 * 1024 * 1024
 """Decoded bytes that a build reads at once."""
 
 CLIP_KEYS = ("clip_id", "identity", "emotion", "intensity", "view", "sentence", "split")
@@ -41,6 +46,7 @@ class Pack:
         """Open a built pack; raises PackError."""
         self.folder = Path(folder)
         try:
+            self._hold()
             self._index: dict[str, Any] = json.loads((self.folder / INDEX).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise PackError(
@@ -55,6 +61,18 @@ class Pack:
         self._rows = {clip[0]: i for i, clip in enumerate(self._index["clips"])}
         self._first: list[int] = self._index["first"]
         self._frames: list[int] = self._index["frames"]
+
+    def _hold(self) -> None:
+        """Keep the pack from being evicted while this object lives, and say that it is used. The
+        operating system lets go of the lock when the process dies."""
+        path = self.folder / INDEX
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise FileNotFoundError(f"{path} was evicted")
+        with contextlib.suppress(OSError):  # the folder may be read-only
+            (self.folder / USED).touch()
 
     def __reduce__(self) -> tuple[type["Pack"], tuple[str]]:
         """Pickle the folder."""
@@ -175,8 +193,8 @@ def pack(
     ).hexdigest()[:16]
     base = Path(location)
     target = base / f"{dataset}-{key}"
-    if (target / INDEX).is_file():
-        return Pack(target)
+    with contextlib.suppress(PackError):  # not there, or evicted at this moment
+        return _open(target)
     base.mkdir(parents=True, exist_ok=True)
     _sweep(base)
     building = base / f".building-{key}-{uuid.uuid4().hex[:8]}"
@@ -190,7 +208,56 @@ def pack(
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    return _open(target)
+
+
+def _open(target: Path) -> Pack:
+    if not (target / INDEX).is_file():
+        raise PackError(f"{target} is not there")
     return Pack(target)
+
+
+def evict(location: str | Path, keep_bytes: int) -> list[Path]:
+    """Delete packs in the folder `location`, the longest unused first, until the others take at
+    most `keep_bytes`. A pack that any process has open stays. Returns what was deleted.
+
+    A deleted pack is built again when it is asked for.
+    """
+    base = Path(location)
+    if not base.is_dir():
+        raise PackError(f"{base} is not a folder of packs: give the `location` of store.pack")
+    _sweep(base)
+    folders = [index.parent for index in base.glob(f"*/{INDEX}") if index.parent.name[0] != "."]
+    sizes = {folder: sum(f.stat().st_size for f in folder.iterdir()) for folder in folders}
+    left = sum(sizes.values())
+    evicted = []
+    for folder in sorted(folders, key=_last_use):
+        if left <= keep_bytes:
+            break
+        if _delete_unused(folder):
+            evicted.append(folder)
+            left -= sizes[folder]
+    return evicted
+
+
+def _last_use(folder: Path) -> int:
+    used = folder / USED
+    return (used if used.exists() else folder / INDEX).stat().st_mtime_ns
+
+
+def _delete_unused(folder: Path) -> bool:
+    descriptor = os.open(folder / INDEX, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # First out of sight, so that nobody opens half of it.
+        gone = folder.with_name(f".building-evicted-{uuid.uuid4().hex[:8]}")
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _build(
@@ -258,20 +325,28 @@ def _pack_feature(
 ) -> dict[str, Any]:
     stem = schema.name.replace("/", "__")
     entry: dict[str, Any] = {"schema": schema.to_json(), "file": f"{stem}.npy"}
-    mapped = open_memmap(
-        folder / entry["file"], "w+", np.dtype(schema.dtype), (int(first[-1]), *schema.shape)
+    dtype, shape = np.dtype(schema.dtype), (int(first[-1]), *schema.shape)
+    frame_bytes = dtype.itemsize * int(np.prod(schema.shape, dtype=np.int64))
+    at_once = max(
+        READ_BYTES // frame_bytes, max(first[i + 1] - first[i] for i in range(len(clips)))
     )
-    frame_bytes = mapped.itemsize * int(np.prod(schema.shape, dtype=np.int64))
-    at = 0
-    while at < len(clips):  # as many clips at once as fit: their requests overlap
-        stop = at + 1
-        while stop < len(clips) and (first[stop + 1] - first[at]) * frame_bytes <= READ_BYTES:
-            stop += 1
-        windows = [(schema.name, clip_id, 0, None) for clip_id in clips[at:stop]]
-        for i, values in enumerate(snapshot.read_many(dataset, windows), start=at):
-            mapped[first[i] : first[i + 1]] = values
-        at = stop
-    mapped.flush()
+    # One buffer, filled again and again, is warm memory; a fresh mapping costs a fault a page.
+    buffer = np.empty((min(at_once, shape[0]), *schema.shape), dtype)
+    with (folder / entry["file"]).open("wb") as file:
+        header = {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        write_array_header_1_0(file, header)
+        at = 0
+        while at < len(clips):  # as many clips at once as fit: their requests overlap
+            stop = at + 1
+            while stop < len(clips) and first[stop + 1] - first[at] <= at_once:
+                stop += 1
+            windows = [(schema.name, clip_id, 0, None) for clip_id in clips[at:stop]]
+            outs = [
+                buffer[first[i] - first[at] : first[i + 1] - first[at]] for i in range(at, stop)
+            ]
+            snapshot.read_many(dataset, windows, outs)
+            file.write(buffer[: first[stop] - first[at]].data)
+            at = stop
     if schema.token_dim is not None:
         tables = [snapshot.tokens(dataset, schema.name, clip_id) for clip_id in clips]
         entry["token_file"] = f"{stem}__tokens.npy"

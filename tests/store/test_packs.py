@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -109,3 +111,54 @@ def test_a_build_that_died_leaves_no_pack_and_is_swept(cache: store.Cache, tmp_p
     assert not left.exists()
     with pytest.raises(store.PackError, match="is not a pack"):
         store.Pack(tmp_path)
+
+
+def test_the_longest_unused_packs_are_evicted_and_built_again(
+    cache: store.Cache, tmp_path: Path
+) -> None:
+    ingest(cache, CLIPS)
+    snapshot, base = cache.snapshot(), tmp_path / "packs"
+    names = ["face/mar", "audio/logmel", "text/words"]
+    folders = {}
+    for age, name in enumerate(names):
+        folders[name] = store.pack(snapshot, DATASET, [name], base).folder
+        os.utime(folders[name] / ".used", (1000 + age, 1000 + age))
+    held = store.Pack(folders["face/mar"])  # the oldest, but in use now
+    os.utime(folders["face/mar"] / ".used", (1000, 1000))
+    size = sum(f.stat().st_size for folder in folders.values() for f in folder.iterdir())
+    assert store.evict(base, size) == []
+    assert store.evict(base, size - 1) == [folders["audio/logmel"]]
+    assert sorted(p.name for p in base.iterdir()) == sorted(
+        folders[n].name for n in ("face/mar", "text/words")
+    )
+    assert store.evict(base, 0) == [folders["text/words"]]
+    np.testing.assert_array_equal(
+        held.window("face/mar", "a", 0, 5), make_clip("a", 5).arrays["face/mar"]
+    )
+    again = store.pack(snapshot, DATASET, ["audio/logmel"], base)
+    assert again.folder == folders["audio/logmel"]
+    del held
+    assert store.evict(
+        base,
+        0,
+    ) == [folders["face/mar"]]
+    assert again.array("audio/logmel").shape == (175, 2, 240)
+    with pytest.raises(store.PackError, match="is not a folder of packs"):
+        store.evict(tmp_path / "nowhere", 0)
+
+
+def test_a_pack_open_in_another_process_stays(cache: store.Cache, tmp_path: Path) -> None:
+    ingest(cache, CLIPS)
+    built = store.pack(cache.snapshot(), DATASET, ["face/mar"], tmp_path / "packs")
+    folder = built.folder
+    del built
+    code = f"import store, sys; p = store.Pack({str(folder)!r}); print('open', flush=True); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        assert store.evict(folder.parent, 0) == []
+        child.kill()  # the lock goes with the process
+    assert store.evict(folder.parent, 0) == [folder]
