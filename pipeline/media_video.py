@@ -4,7 +4,7 @@ A clip that fits the memory budget is decoded once: its frames wait, undeveloped
 left them), until the crop has been found from a few of them. A larger one is decoded twice.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +14,14 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from pipeline import clock, media
 from pipeline.errors import ClockError, MediaError, ProfileError
 from pipeline.geometry import Square
 from pipeline.media_file import limited, opened, reading
 from pipeline.media_graph import Deinterlacer, Developer, stored_bytes
-from pipeline.shots import CutConfig, CutFinder
+from pipeline.shots import CutConfig, CutFinder, luma_of
 
 _SAMPLE_SIDE = 640
 """Longest side of the pictures the crop is searched in, pixels."""
@@ -105,6 +105,11 @@ def read_video(
                 "clip; scan with shots to split them, or list the ranges in clips.csv"
             )
         square = find(sampler.pictures(), (info.video.width, info.video.height))
+        rivals: tuple[Square, ...] = getattr(find, "mouths", ())
+        if len(rivals) > 1:
+            again = shelf if shelf is not None else _Take(info, origin, stop).frames()
+            moved = mouth_movement(again, rivals, info.video)
+            square = find.choose(moved[:, indices]) or square  # type: ignore[attr-defined]
         developer = Developer(info.video, square, size)
         frames = np.empty((len(indices), size, size, 3), np.uint8)
         source = shelf if shelf is not None else _Take(info, origin, stop).frames()
@@ -123,6 +128,28 @@ def read_video(
                 f"({len(indices)} grid frames, {at} filled); the file changed while it was read"
             )
     return Video(frames, square, facts | {"decodes": 1 if shelf is not None else 2})
+
+
+def mouth_movement(
+    frames: Iterable[av.VideoFrame], mouths: Sequence[Square], info: media.VideoInfo
+) -> Float64[np.ndarray, "mouths frames"]:
+    """Mean change of the luma inside each square since the frame before, of every source frame.
+
+    Rotated pictures are developed first; the others are read as the codec left them.
+    """
+    whole = max(info.width, info.height)
+    developer = Developer(info, None, whole) if info.rotation or info.pixel_aspect != 1 else None
+    before: list[np.ndarray] | None = None
+    rows = []
+    for frame in frames:
+        luma = luma_of(frame) if developer is None else developer.develop(frame)[..., 1]
+        now = [
+            luma[m.y : m.y + m.side : 2, m.x : m.x + m.side : 2].astype(np.int16) for m in mouths
+        ]
+        before = before or now
+        rows.append([float(np.abs(a - b).mean()) for a, b in zip(now, before, strict=True)])
+        before = now
+    return np.array(rows).T.reshape(len(mouths), -1)
 
 
 def count_frames(

@@ -134,7 +134,7 @@ class _Run:
         inputs = {name for encoder in needed for name in encoder.inputs}
         if VIDEO in inputs:
             config = cast(RgbConfig, self.profile.encoder("crop").config)
-            finder = CropFinder(config.crop)
+            finder = CropFinder(config.crop, self._voice)
             with result.timed("video"):
                 video = read_video(
                     self.info, config.size, finder, source.start, source.end, config.video
@@ -160,6 +160,13 @@ class _Run:
             except MissingInput as reason:
                 self.no_sound = str(reason)
                 result.facts["audio"] = {"missing": self.no_sound}
+
+    def _voice(self, frames: int) -> np.ndarray | None:
+        """The clip's sound, for whoever must know who speaks."""
+        try:
+            return read_audio(self.info, frames, self.source.start).samples
+        except MissingInput:
+            return None
 
     def encode(self, encoder: Encoder, wanted: Sequence[str]) -> None:
         """Run one encoder, or note why it cannot run.

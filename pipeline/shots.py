@@ -70,17 +70,22 @@ class CutFinder:
                 self._found.append(number)
 
 
-def tiny(frame: av.VideoFrame) -> UInt8[np.ndarray, "16 16"]:
-    """A thumbnail of the first plane (luma of any YUV), by sampling: no conversion, no filter."""
+def luma_of(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width"]:
+    """The first plane (luma of any YUV) as 8 bits, without a conversion."""
     plane = frame.planes[0]
     depth = frame.format.components[0].bits
     data = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
     if depth > 8:
         data = (data.view("<u2") >> (depth - 8)).astype(np.uint8)
-    across = data.shape[1] if frame.format.is_planar is False else plane.width
+    return data[:, : plane.width] if frame.format.is_planar else data
+
+
+def tiny(frame: av.VideoFrame) -> UInt8[np.ndarray, "16 16"]:
+    """A thumbnail of the first plane, by sampling."""
+    data = luma_of(frame)
     count = _SIDE * _POINTS
-    rows = (np.arange(count) + 0.5) * plane.height / count
-    columns = (np.arange(count) + 0.5) * min(across, data.shape[1]) / count
+    rows = (np.arange(count) + 0.5) * data.shape[0] / count
+    columns = (np.arange(count) + 0.5) * data.shape[1] / count
     points = data[np.ix_(rows.astype(int), columns.astype(int))].astype(np.uint16)
     return (points.reshape(_SIDE, _POINTS, _SIDE, _POINTS).sum(axis=(1, 3)) // _POINTS**2).astype(
         np.uint8

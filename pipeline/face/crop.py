@@ -4,7 +4,7 @@ The square holds the whole head and some shoulder: its side is about twice the d
 box lies a little below its middle. Sources that are already cut that way pass through untouched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from pipeline.errors import RejectedClip
 from pipeline.face import models
+from pipeline.face.speaker import chosen_text, mouth_square, speaking
 from pipeline.geometry import Square, fit_square
 
 _SPECK = 24
@@ -40,14 +41,26 @@ class CropConfig:
     """A face counts when it is seen in this many sampled frames: one may be a pattern on a wall."""
     other: float = 0.25
     """A second face is flagged when it is seen in this share of the sampled frames."""
+    rival: float = 0.6
+    """A second face of at least this share of the main one's size may be the one that speaks."""
+    stand_out: float = 0.15
+    """How much better a mouth must agree with the sound than any other to be the speaking one."""
 
 
-@dataclass
+@dataclass(eq=False)  # two people may stand in the same place; boxes are arrays
 class FaceTrack:
     """One person's boxes over the sampled frames."""
 
     boxes: list[tuple[int, np.ndarray, float]] = field(default_factory=list)
     """(sample, [centre x, centre y, side] in pixels of the displayed picture, score)."""
+
+    def box(self) -> Float[np.ndarray, "3"]:
+        """Median box over the samples."""
+        return np.median(np.array([box for _, box, _ in self.boxes]), axis=0)
+
+    def side(self) -> float:
+        """Median side, pixels."""
+        return float(self.box()[2])
 
     def weight(self, picture: tuple[int, int]) -> float:
         """How much this face is the clip's subject: seen often, large, central."""
@@ -63,7 +76,14 @@ class CropFinder:
     """Callable for `media_video.read_video`; keeps what it saw for the clip's record."""
 
     config: CropConfig = field(default_factory=CropConfig)
+    voice: Callable[[int], np.ndarray | None] | None = None
+    """The clip's sound for a number of frames, to tell who speaks; None where there is none."""
     facts: dict[str, Any] = field(default_factory=dict)
+    mouths: tuple[Square, ...] = ()
+    """Where mouths move, when several faces could be the one; the first is the main face's."""
+    _rivals: list[FaceTrack] = field(default_factory=list, init=False, repr=False)
+    _pictures: Sequence[np.ndarray] = field(default=(), init=False, repr=False)
+    _picture: tuple[int, int] = field(default=(0, 0), init=False, repr=False)
 
     def __call__(
         self,
@@ -83,6 +103,37 @@ class CropFinder:
         if not tracks:
             raise RejectedClip(f"no face in any of {len(pictures)} sampled frames")
         main = max(tracks, key=lambda track: track.weight(picture))
+        return self._decide(main, tracks, pictures, picture)
+
+    def choose(self, movement: Float[np.ndarray, "faces frames"]) -> Square | None:
+        """The square of the face that speaks; None when it is the main one.
+
+        Args:
+            movement: mean change of the pixels inside each of `mouths`, a frame.
+        """
+        sound = None if self.voice is None else self.voice(movement.shape[1])
+        if sound is None:
+            self.facts["chosen"] = "the main one, no sound to tell"
+            return None
+        verdict = speaking(movement, sound, self.config.stand_out)
+        self.facts["chosen"] = chosen_text(
+            verdict, ("main", "other", "third", "fourth")[: len(movement)]
+        )
+        if not verdict.index:
+            return None
+        chosen = self._rivals[verdict.index]
+        others, text = self.facts["several_faces"], self.facts["chosen"]
+        square = self._decide(chosen, [chosen], self._pictures, self._picture)
+        self.facts |= {"several_faces": others, "chosen": text}
+        return square
+
+    def _decide(
+        self,
+        main: FaceTrack,
+        tracks: list[FaceTrack],
+        pictures: Sequence[UInt8[np.ndarray, "height width 3"]],
+        picture: tuple[int, int],
+    ) -> Square:
         boxes = np.array([box for _, box, _ in main.boxes])
         side = float(np.median(boxes[:, 2]))
         if side < self.config.smallest:
@@ -90,8 +141,20 @@ class CropFinder:
                 f"the face is too small: {side:.0f} px wide in the source, "
                 f"at least {self.config.smallest} px are needed"
             )
+        self._pictures, self._picture = pictures, picture
         seen = self.config.other * len(pictures)
         others = [t for t in tracks if t is not main and len(t.boxes) >= max(2, seen)]
+        self._rivals = [
+            main,
+            *(
+                t
+                for t in others
+                if min(side, t.side()) >= self.config.smallest
+                and t.side() >= self.config.rival * side
+            ),
+        ][:4]
+        if len(self._rivals) > 1:
+            self.mouths = tuple(mouth_square(t.box(), picture) for t in self._rivals)
         square = self._square(boxes, side, picture)
         self.facts = {
             "square": square.as_fact(),

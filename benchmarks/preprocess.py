@@ -1,0 +1,205 @@
+"""The embedded visual path against its parts, two workers against one, memory, bytes a frame.
+
+`python -m benchmarks.preprocess CLIP parts|workers|memory [size]`
+
+`parts`   frames/s of each part alone, their harmonic limit 1 / sum(1 / rate), and of the whole:
+          `process_clip` plus the pictures' codec, best of three rounds, all in this run.
+`workers` the same clip by one process and by two at once (give it two idle cores).
+`memory`  the clip looped to an hour without re-encoding, five clips of a minute taken from it:
+          resident memory after each.
+"""
+
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from pipeline import media
+from pipeline.encoder import ClipInputs
+from pipeline.face.crop import CropFinder
+from pipeline.geometry import Square
+from pipeline.media_video import read_video
+from pipeline.process import process_clip
+from pipeline.profiles import Profile, load_profile
+from pipeline.scan import scan
+from pipeline.source import ClipSource
+from store import ImageCodec
+
+VISUAL = (
+    *("video/rgb", "face/landmarks", "face/found", "face/mar", "pose/camera", "pose/error"),
+    *("expression/semantic", "parsing/selfie"),
+)
+PEER_BYTES = 294_000
+"""Bytes a frame of RAD-NeRF's data_utils/process.py, steps 1-7, measured on an 8 s HDTF clip."""
+PEER_RATE = 0.68
+"""Frames/s of the same steps on two cores, measured on another day and machine of this kind."""
+ROUNDS = 3
+
+
+def best(work: Callable[[], Any], rounds: int = ROUNDS) -> float:
+    """Seconds of the fastest round, after one that loads models."""
+    work()
+    taken = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def whole(source: ClipSource, profile: Profile) -> int:
+    """Process a clip and encode its pictures, as a worker does; bytes of the pictures."""
+    result = process_clip(source, VISUAL, profile)
+    if not result.frames:
+        raise SystemExit(f"{source.path}: {result.rejected['video/rgb']}")
+    return sum(map(len, map(ImageCodec().encode_picture, result.arrays["video/rgb"])))
+
+
+def parts(clip: Path, size: int) -> None:
+    """Print rates of parts and whole."""
+    source, profile = scan(clip).clips[0], load_profile("embedded", size)
+    info = media.probe(clip)
+    finder = CropFinder()
+    video = read_video(info, size, finder, source.start, source.end)
+    square: Square = video.square
+    frames = len(video.frames)
+    features = process_clip(source, VISUAL, profile).arrays
+    inputs = ClipInputs(frames, features, video_source=lambda: video.frames)
+
+    def decode() -> None:
+        read_video(info, size, lambda *_: square, source.start, source.end)
+
+    def decode_and_find() -> None:
+        read_video(info, size, CropFinder(), source.start, source.end)
+
+    def encode() -> None:
+        for picture in video.frames:
+            ImageCodec().encode_picture(picture)
+
+    seconds = {"decode, crop, scale": best(decode)}
+    seconds["find the face (16 frames a clip)"] = max(
+        best(decode_and_find) - seconds["decode, crop, scale"], 0.0
+    )
+    for name in ("facemesh", "mar", "pose", "semantic", "selfie"):
+        encoder = profile.encoder(name)
+        seconds[name] = best(lambda encoder=encoder: encoder.encode(inputs))
+    seconds["pictures to JPEG"] = best(encode)
+    total = best(lambda: whole(source, profile))
+    print(f"{clip.name}: {frames} frames at {size} px\n")
+    print("| part | ms a frame | frames/s |\n|---|---:|---:|")
+    for name, taken in seconds.items():
+        print(f"| {name} | {1000 * taken / frames:.2f} | {frames / max(taken, 1e-9):.0f} |")
+    limit = sum(seconds.values())
+    print(f"| harmonic limit | {1000 * limit / frames:.2f} | {frames / limit:.1f} |")
+    print(f"| **whole path** | {1000 * total / frames:.2f} | **{frames / total:.1f}** |")
+    print(f"\nwhole / limit: {limit / total:.2f}")
+    held = whole(source, profile)
+    truth = video.frames.astype(np.float32)
+    codec = ImageCodec()
+    off = [
+        ((codec.decode_picture(codec.encode_picture(f)) - t) ** 2).mean()
+        for f, t in zip(video.frames[::10], truth[::10], strict=True)
+    ]
+    rest = sum(array.nbytes for name, array in features.items() if name != "video/rgb")
+    labels = features["parsing/selfie"].nbytes
+    quality = np.mean([10 * np.log10(255**2 / o) for o in off])
+    print(f"pictures: {held / frames:.0f} bytes a frame, {quality:.1f} dB")
+    print(f"other features, uncompressed: {(rest - labels) / frames:.0f} bytes a frame and labels")
+    print(f"published peer: {PEER_BYTES} bytes a frame, {PEER_RATE} frames/s on two cores")
+    print(f"one core here against it (another run): {frames / total / PEER_RATE:.0f} x")
+
+
+def _work(clip: Path, size: int, rounds: int, gate: Any, done: Any) -> None:
+    source, profile = scan(clip).clips[0], load_profile("embedded", size)
+    whole(source, profile)  # models are loaded
+    gate.wait()
+    for _ in range(rounds):
+        whole(source, profile)
+    done.put(time.monotonic())
+
+
+def _together(clip: Path, size: int, count: int, rounds: int) -> float:
+    """Clips a second of `count` processes, each doing `rounds` of them."""
+    context = multiprocessing.get_context("spawn")
+    gate, done = context.Barrier(count + 1), context.Queue()
+    arguments = (clip, size, rounds, gate, done)
+    running = [context.Process(target=_work, args=arguments) for _ in range(count)]
+    for process in running:
+        process.start()
+    gate.wait()
+    began = time.monotonic()
+    last = max(done.get() for _ in running)
+    for process in running:
+        process.join()
+    return count * rounds / (last - began)
+
+
+def workers(clip: Path, size: int) -> None:
+    """Print how two processes do against one."""
+    one = _together(clip, size, 1, 3)
+    two = _together(clip, size, 2, 3)
+    print(f"one worker {one:.3f} clips/s, two {two:.3f}: {two / one:.2f} x")
+
+
+def looped(clip: Path, target: Path, seconds: int) -> int:
+    """The clip's packets over and over until `seconds` are full; how often."""
+    times = 0
+    with av.open(str(target), "w") as out:
+        streams: dict[int, Any] = {}
+        shift = 0.0
+        while shift < seconds:
+            with av.open(str(clip)) as source:
+                for stream in (*source.streams.video[:1], *source.streams.audio[:1]):
+                    if stream.index not in streams:
+                        streams[stream.index] = out.add_stream_from_template(stream)
+                chosen = [source.streams[index] for index in streams]
+                for packet in source.demux(*chosen):
+                    if packet.dts is None or packet.pts is None or packet.time_base is None:
+                        continue
+                    ticks = round(shift / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+                    packet.stream = streams[packet.stream.index]
+                    out.mux(packet)
+                shift += float(source.duration or 0) / av.time_base + 0.1
+            times += 1
+    return times
+
+
+def memory(clip: Path, size: int) -> None:
+    """Print resident memory after clips out of an hour."""
+    # where the loop closes, the picture jumps: that is no fault here
+    profile = load_profile("embedded", size, crop={"video": {"cuts": "keep"}})
+    with tempfile.TemporaryDirectory() as folder:
+        hour = Path(folder) / f"hour{clip.suffix}"
+        times = looped(clip, hour, 3600)
+        clips = scan(hour).clips
+        print(f"{times} times {clip.name}: {hour.stat().st_size / 1e6:.0f} MB, {len(clips)} clips")
+        for number, at in enumerate(np.linspace(0, len(clips) - 1, 5).astype(int), start=1):
+            source = clips[at]
+            result = process_clip(source, (*VISUAL, "audio/waveform"), profile)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            start = float(source.start or Fraction(0))
+            now = int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+            print(
+                f"clip {number} at {start:.0f} s: {result.frames} frames, "
+                f"peak {peak:.0f} MiB, now {now:.0f} MiB",
+                flush=True,
+            )
+            del result
+
+
+def main(clip: str, what: str = "parts", size: str = "256") -> None:
+    """Run one of the measurements."""
+    {"parts": parts, "workers": workers, "memory": memory}[what](Path(clip), int(size))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
