@@ -98,6 +98,19 @@ def newest(location: str) -> Snapshot | None:
     return cache.snapshot() if cache is not None else None
 
 
+def known_files(snapshot: Snapshot | None, dataset: str) -> dict[tuple[str, int, int], str]:
+    """(path, size, mtime_ns) -> sha256 of the files whose clips the store has."""
+    if snapshot is None or not snapshot.has_dataset(dataset):
+        return {}
+    columns = snapshot.table(dataset).columns
+    parts = (columns[name].tolist() for name in ("uri", "size", "mtime_ns", "sha256"))
+    return {
+        (uri, size, mtime): sha256
+        for uri, size, mtime, sha256 in zip(*parts, strict=True)
+        if sha256 and mtime >= 0
+    }
+
+
 def failed_cells(snapshot: Snapshot | None, dataset: str) -> list[tuple[str, str]]:
     """(clip, feature) of the cells that were rejected for no fault of the clip's own."""
     if snapshot is None or not snapshot.has_dataset(dataset):
@@ -126,10 +139,10 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
         InputError: the folder is not there or holds no video.
     """
     profile = profile_of(config)
-    scanned = scan(config.data, config.corpus)
+    before = newest(config.store)
+    scanned = scan(config.data, config.corpus, known=known_files(before, config.dataset))
     keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)
-    before = newest(config.store)
     force: list[str | tuple[str, str]] = list(config.force)
     here = {key.clip_id for key in keys}
     again = failed_cells(before, config.dataset) if config.retry_failed else []

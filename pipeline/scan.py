@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline import clock, media
 from pipeline.datasets import CORPORA, Label, plain
 from pipeline.datasets.sidecar import label_from, read_sidecar
-from pipeline.encoder import sha256_of
 from pipeline.errors import InputError, MediaError
+from pipeline.file_state import KnownFiles, file_state
 from pipeline.media_video import find_cuts
 from pipeline.source import ClipSource, clip_id, content_hash
 from pipeline.transcript import Transcript, Word
@@ -36,13 +36,21 @@ class ScanResult:
     """Other files, counted by ending."""
 
 
-def scan(folder: Path, dataset: str = "auto", *, shots: bool = False) -> ScanResult:
+def scan(
+    folder: Path,
+    dataset: str = "auto",
+    *,
+    shots: bool = False,
+    known: KnownFiles | None = None,
+) -> ScanResult:
     """Find the clips of a folder (or of one file). Reads headers and hashes, decodes nothing.
 
     Args:
         folder: searched with all folders below it, in the order of names.
         dataset: a corpus of `pipeline.datasets.CORPORA`, or `auto`: each file by its own name.
         shots: decode every file once and make each shot a clip of its own.
+        known: hashes of files seen before; a file of the same path, size and modification time is
+            not read to hash it.
 
     Raises:
         InputError: no such folder or corpus, no video in it, or a table that cannot be read.
@@ -61,7 +69,7 @@ def scan(folder: Path, dataset: str = "auto", *, shots: bool = False) -> ScanRes
             result.skipped[path.suffix.lower() or "(none)"] += 1
             continue
         try:
-            _add(path, root, dataset, told.pop(path, None), seen, result, shots=shots)
+            _add(path, root, dataset, told.pop(path, None), seen, result, shots, known or {})
         except (MediaError, InputError) as reason:
             result.rejected.append((path, str(reason)))
     for path in told:
@@ -82,8 +90,8 @@ def _add(
     rows: list[Label] | None,
     seen: dict[str, Path],
     result: ScanResult,
-    *,
     shots: bool,
+    known: KnownFiles,
 ) -> None:
     """Add the clips of one file; raise the reason why there are none."""
     name, label = _label(path, root, dataset)
@@ -91,8 +99,8 @@ def _add(
     if all(label.bad for label in labels):
         raise InputError(labels[0].bad or "")
     length = media.length(path)
-    stat = path.stat()
-    digest = sha256_of(path)
+    state = file_state(path, known)
+    digest = state.sha256
     if digest in seen:
         raise InputError(f"the same bytes as {seen[digest]}")
     seen[digest] = path
@@ -121,8 +129,8 @@ def _add(
                     sentence=label.sentence,
                     split=label.split,
                     transcript=transcript,
-                    size=stat.st_size,
-                    mtime_ns=stat.st_mtime_ns,
+                    size=state.size,
+                    mtime_ns=state.mtime_ns,
                 )
             )
 

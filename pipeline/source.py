@@ -40,6 +40,7 @@ class ClipSource:
     size: int
     """Bytes of the file."""
     mtime_ns: int
+    """Modification time of the file; -1 if it was too young to be relied on."""
 
 
 def clip_id(stem: str, sha256: str, start: Fraction | None, end: Fraction | None) -> str:
