@@ -93,11 +93,12 @@ def test_encoders_run_side_by_side_and_know_their_weights(
     shelf: Shelf, shared_data: Path, tmp_path: Path
 ) -> None:
     """One store's worth: embedded, HuBERT (tiny), and 3DDFA with its real weights."""
-    pytest.importorskip("onnxruntime")
     both = Shelf(tmp_path / "shelf")
     both.add("hubert_base", shelf.folder / "hubert_base")
     both.add("3ddfa_mb05", shared_data / "weights" / "3ddfa_v2")
-    profile = load_profile("embedded+ddfa+hubert", weights=both.folder)
+    # ONNX Runtime comes with emohead[paper] only
+    settings = {"runtime": "torch"}
+    profile = load_profile("embedded+ddfa+hubert", weights=both.folder, ddfa=settings)
     assert profile.specs["audio/hubert_base"].shape == (2, 16)
     assert profile.specs["audio/logmel"].shape == (2, 240)
     hashes = profile.identity_of("expression/3ddfa")["weights"]
