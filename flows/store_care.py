@@ -89,6 +89,16 @@ def migrate(location: str) -> View:
     return View(done.summary(), done.to_json())
 
 
+def fall_back(location: str) -> View:
+    """Point a damaged local store at its newest intact snapshot."""
+    snapshot_id = store.fall_back(location)
+    text = (
+        f"main is snapshot {snapshot_id}, the newest that is intact; "
+        "`emohead preprocess` computes what it lacks"
+    )
+    return View(text, {"snapshot": snapshot_id})
+
+
 def export(
     location: str,
     folder: Path,

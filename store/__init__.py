@@ -15,6 +15,7 @@ from store.errors import (
     SchemaError,
     StoreError,
     UnknownError,
+    VersionError,
     WindowError,
     WriteError,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "SourceKey",
     "StoreError",
     "UnknownError",
+    "VersionError",
     "WindowDataset",
     "WindowError",
     "WriteError",

@@ -3,6 +3,7 @@
 StoreError
 ├── LocationError      the store is not where it was looked for (create it, or correct the path)
 ├── SchemaError        the store and this program disagree on the form (update, migrate, replace)
+│   └── VersionError         a schema version that this program must not touch (update, migrate)
 ├── UnknownError       no such snapshot, dataset, feature or clip (look at what there is)
 ├── CellError          the cell holds no value to read
 │   ├── CellAbsentError      never computed (run preprocessing)
@@ -27,6 +28,10 @@ class LocationError(StoreError):
 
 class SchemaError(StoreError):
     """The stored form and the asked form differ."""
+
+
+class VersionError(SchemaError):
+    """The store is of a schema version that this program must not read, or must not write."""
 
 
 class UnknownError(StoreError, LookupError):

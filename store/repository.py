@@ -16,7 +16,14 @@ from icechunk import (
     RepositoryConfig,
 )
 
-from store.errors import CorruptionError, LocationError, SchemaError, StoreError, UnknownError
+from store.errors import (
+    CorruptionError,
+    LocationError,
+    SchemaError,
+    StoreError,
+    UnknownError,
+    VersionError,
+)
 from store.location import (
     commit_lock,
     creation_lock,
@@ -87,6 +94,8 @@ class Cache:
             check_root(cache.snapshot().root, where)
             return cache
         except Exception as error:  # damaged metadata fail in many ways, also as a panic in Rust
+            if isinstance(error, VersionError):
+                raise
             if isinstance(error, StoreError) and not isinstance(error, SchemaError):
                 raise
             if told := advice(where):

@@ -12,7 +12,7 @@ from typing import Any
 
 import zarr
 
-from store.errors import SchemaError
+from store.errors import SchemaError, VersionError
 from store.schema import MIN_READER, MIN_WRITER, OLDEST_READABLE, SCHEMA_VERSION
 
 MARK = "emohead_store"
@@ -45,34 +45,34 @@ def schema_version(root: zarr.Group) -> int:
 
 
 def check_root(root: zarr.Group, location: str) -> None:
-    """Refuse to read a root that this program would misread; raises SchemaError."""
+    """Refuse to read a root that this program would misread; raises VersionError, SchemaError."""
     mark = _mark(root, location)
     version, needed = mark["schema_version"], mark.get("min_reader", mark["schema_version"])
     if needed > SCHEMA_VERSION:
-        raise SchemaError(
+        raise VersionError(
             f"{location} has schema version {version}{_made_by(mark)} and needs a reader of at "
             f"least {needed}; this emohead ({package_version()}) reads up to {SCHEMA_VERSION}: "
             "update emohead"
         )
     if version < OLDEST_READABLE:
-        raise SchemaError(
+        raise VersionError(
             f"{location} has schema version {version}, this emohead ({package_version()}) reads "
             f"{OLDEST_READABLE} to {SCHEMA_VERSION}: migrate it with an older emohead first"
         )
 
 
 def check_writable(root: zarr.Group, location: str) -> None:
-    """Refuse to write where another form is kept; raises SchemaError."""
+    """Refuse to write where another form is kept; raises VersionError, SchemaError."""
     mark = _mark(root, location)
     version, needed = mark["schema_version"], mark.get("min_writer", mark["schema_version"])
     if needed > SCHEMA_VERSION:
-        raise SchemaError(
+        raise VersionError(
             f"{location} has schema version {version}{_made_by(mark)} and needs a writer of at "
             f"least {needed}; this emohead ({package_version()}) writes {SCHEMA_VERSION}: "
             "update emohead (reading works as it is)"
         )
     if version < SCHEMA_VERSION:
-        raise SchemaError(
+        raise VersionError(
             f"{location} has schema version {version}, this emohead ({package_version()}) writes "
             f"{SCHEMA_VERSION}: run `emohead store migrate {location}` (one commit; a tag keeps "
             "the state before it), or write with the emohead that made the store. Reading works "
@@ -89,7 +89,7 @@ def _mark(root: zarr.Group, location: str) -> Mapping[str, Any]:
         )
     numbers = (mark.get("schema_version"), mark.get("min_reader", 0), mark.get("min_writer", 0))
     if not all(isinstance(number, int) for number in numbers):
-        raise SchemaError(
+        raise VersionError(
             f"{location} has schema version {mark.get('schema_version')!r}, which this emohead "
             f"({package_version()}, schema {SCHEMA_VERSION}) does not understand: update emohead"
         )

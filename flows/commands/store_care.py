@@ -91,3 +91,14 @@ def migrate(store: Store, as_json: Json = False) -> None:
     from flows.store_care import migrate as view
 
     show(view(store), as_json)
+
+
+@app.command("fall-back")
+def fall_back(store: Store, as_json: Json = False) -> None:
+    """Point a damaged local store at its newest intact snapshot; does nothing to a sound one.
+
+    Example: emohead store fall-back out/store
+    """
+    from flows.store_care import fall_back as view
+
+    show(view(store), as_json)

@@ -65,7 +65,7 @@ def told(*arguments: str | Path, code: int = 0) -> Any:
 @pytest.mark.parametrize(
     "command",
     ["info", "log", "diff", "tag", "tags", "untag", "gc", "compact", "export", "validate",
-     "migrate", "packs"],
+     "migrate", "fall-back", "packs"],
 )  # fmt: skip
 def test_every_command_shows_an_example_and_speaks_json(command: str) -> None:
     shown = CliRunner().invoke(app, ["store", command, "--help"], terminal_width=200)
@@ -185,6 +185,11 @@ def test_validate_names_the_repair(cache: store.Cache) -> None:
     assert f"emohead preprocess FOLDER --store {cache.location} --repair" in text
     found = told("validate", cache.location, "--read-data", code=3)
     assert found["damaged"] == [{"clip": "b", "feature": "face/mar"}]
+
+
+def test_a_sound_store_falls_back_to_its_newest_snapshot(cache: store.Cache) -> None:
+    assert told("fall-back", cache.location) == {"snapshot": cache.snapshot().id}
+    assert len(cache.log()) == 4
 
 
 def test_packs_are_listed(cache: store.Cache, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,4 +118,25 @@ class StoreSuite:
         assert sorted(snapshot.clips(DATASET).index) == ["a", "b", "old"]
         for name, frames in {"a": 200, "b": 200, "old": 10}.items():
             assert_clip(snapshot, make_clip(name, frames))
+        assert cache.validate(read_data=True).problems == []
+
+    def test_a_store_is_kept_in_order(self, cache: store.Cache, tmp_path: Path) -> None:
+        ingest(cache, {"a": 5, "b": 9})
+        with cache.write(DATASET, {}, "fit") as session:
+            session.put_hyperplanes("face/mar", "M003", {"w": np.ones(2)}, {}, ["a", "b"])
+        cache.tag("v1")
+        with cache.write(DATASET, {}, "remove, relabel") as session:
+            session.remove_clips(["a"])
+            session.update_rows([store.ClipRow("b", "content of b", 0, emotion="sad")])
+        found = store.diff(cache.snapshot("v1"), cache.snapshot())
+        assert {(entry.kind, entry.clip_id) for entry in found.entries} == {
+            ("clip", "a"), ("label", "b"), ("hyperplanes", ""),
+        }  # fmt: skip
+        assert store.compact(cache, DATASET).blocks_after == 1
+        assert store.migrate(cache).tag == ""
+        done = store.export(cache.snapshot(), DATASET, tmp_path / "out", ["face/mar"])
+        assert (done.clips, done.cells) == (1, 1)
+        assert cache.untag("v1") != cache.snapshot().id
+        assert cache.tags() == {}
+        assert_clip(cache.snapshot(), make_clip("b", 9))
         assert cache.validate(read_data=True).problems == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from store_kit import DATASET, assert_clip, feature_schemas, ingest, make_clip
+from store_kit import DATASET, assert_clip, encoder_keys, feature_schemas, ingest, make_clip
 
 import store
 from store.schema import ClipRow
@@ -141,6 +141,36 @@ def test_a_feature_added_later_and_several_datasets(cache: store.Cache) -> None:
     assert snapshot.state(DATASET, "a", "audio/other") == "absent"
     assert_clip(snapshot, make_clip("b", 30))
     assert cache.validate(read_data=True).problems == []
+
+
+def test_another_encoder_beside_the_first_costs_its_own_cells(cache: store.Cache) -> None:
+    """Two encoders of one thing are two features; the second comes into a store that is full."""
+    clips = {"a": 5, "b": 9}
+    ingest(cache, clips)
+    cache.tag("before")
+    schema = store.FeatureSchema("face/other-mar", (2,), "float32", float("nan"))
+    other = store.EncoderKey(schema.name, {"name": "other", "version": 1}, ("video/rgb",))
+    wanted = {**encoder_keys(), schema.name: other}
+    sources = [store.SourceKey(name, f"content of {name}") for name in clips]
+    plan = store.plan(cache.snapshot(), DATASET, sources, wanted)
+    assert [cell[:3] for cell in plan.cells] == [(n, schema.name, "absent") for n in clips]
+    with cache.write(DATASET, {schema.name: schema}, "other", encoders=wanted) as session:
+        session.allocate([ClipRow(n, h, 0, plan.cells_of(n), identity="M003") for n, h in sources])
+        for name, frames in clips.items():
+            values = np.full((frames, 2), frames, np.float32)
+            session.write_clip(store.ClipWrite(name, frames, {schema.name: values}))
+    assert store.plan(cache.snapshot(), DATASET, sources, wanted).cells == []
+    # What hangs on the first hangs on the second too, each by its own encoder.
+    newer = {**encoder_keys(**{"video/rgb": 2}), schema.name: other}
+    again = store.plan(cache.snapshot(), DATASET, sources, newer)
+    changed = {(cell.feature, cell.reason) for cell in again.cells}
+    assert {("face/mar", "changed upstream"), (schema.name, "changed upstream")} <= changed
+    found = store.diff(cache.snapshot("before"), cache.snapshot())
+    assert [(entry.kind, entry.clip_id, entry.what) for entry in found.entries] == [
+        ("feature", "", f"new: {schema.form()}"),
+        ("cell", "a", "computed, was absent"),
+        ("cell", "b", "computed, was absent"),
+    ]
 
 
 def test_a_changed_form_is_refused_until_replaced(cache: store.Cache) -> None:

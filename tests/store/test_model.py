@@ -66,6 +66,7 @@ step = st.fixed_dictionaries(
         "max_clips": st.integers(1, 3),
         "turned": st.booleans(),  # merge the forks in the other order
         "meets": st.booleans(),  # another writer commits while this session runs
+        "compacts": st.sampled_from(["never", "during", "after"]),
     }
 )
 
@@ -122,12 +123,16 @@ def run(cache: store.Cache, history: list[dict]) -> None:
                     second.write_clip(clip_write(other, 130, frozenset({"y/wide"}), value, None))
                 model.content[other], model.frames[other] = 0, 130
                 model.cells[other, "y/wide"] = value
+            if wanted["compacts"] == "during" and DATASET in cache.datasets():
+                store.compact(cache, DATASET)
+        if wanted["compacts"] == "after" and DATASET in cache.datasets():
+            store.compact(cache, DATASET)
         compare(cache, model)
 
 
 def test_a_forced_cell_counts_although_another_writer_met() -> None:
     """Found by the random histories: the repair of a cell was taken for the other's equal work."""
-    base = {"remove": frozenset(), "max_clips": 1, "turned": False}
+    base = {"remove": frozenset(), "max_clips": 1, "turned": False, "compacts": "never"}
     with tempfile.TemporaryDirectory() as folder:
         clips = {"a": (0, 5, frozenset({"x"}), False)}
         history = [{**base, "clips": clips, "meets": meets} for meets in (False, True)]
