@@ -39,7 +39,7 @@ def candidates() -> Iterator[Candidate]:
     jpeg, jxl = imagecodecs.jpeg8_encode, imagecodecs.jpegxl_encode
     webp, avif = imagecodecs.webp_encode, imagecodecs.avif_encode
     for quality in (90, 95, 97, 98, 99):
-        for optimize in (False, True) if quality in (95, 97) else (False,):
+        for optimize in (False, True) if quality in (95, 97, 98) else (False,):
             name = f"JPEG q{quality} 4:4:4{' optimised' if optimize else ''}"
             encode = partial(jpeg, level=quality, subsampling="444", optimize=optimize)
             yield Candidate(name, encode, imagecodecs.jpeg8_decode)
@@ -53,7 +53,7 @@ def candidates() -> Iterator[Candidate]:
         yield Candidate(f"JPEG XL distance {distance} effort {effort}", encode, decode)
     webp_decode = imagecodecs.webp_decode
     for quality in (95, 100):
-        encode = partial(webp, level=quality, method=1, numthreads=1)
+        encode = partial(webp, level=quality, lossless=False, method=1, numthreads=1)
         yield Candidate(f"WebP q{quality} (4:2:0)", encode, webp_decode)
     encode = partial(webp, lossless=True, level=0, method=0, numthreads=1)
     yield Candidate("WebP lossless", encode, webp_decode)

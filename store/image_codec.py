@@ -24,7 +24,7 @@ class ImageCodec(ArrayBytesCodec):
 
     format: Literal["jpeg", "jpegxl"] = "jpeg"
     """`jpeg`: lossy, 4:4:4 chroma; `jpegxl`: lossless, effort 1."""
-    quality: int = 95
+    quality: int = 98
     """JPEG quality, 1..100; not used by jpegxl."""
 
     is_fixed_size = False  # no annotation: not a field
@@ -50,7 +50,14 @@ class ImageCodec(ArrayBytesCodec):
         """File bytes of one uint8 (height, width, 3) picture."""
         picture = np.ascontiguousarray(picture)
         if self.format == "jpeg":
-            return bytes(imagecodecs.jpeg8_encode(picture, level=self.quality, subsampling="444"))
+            return bytes(
+                imagecodecs.jpeg8_encode(
+                    picture,
+                    level=self.quality,
+                    subsampling="444",
+                    optimize=True,  # 3 to 4 % smaller; decodes as fast, to the same picture
+                )
+            )
         return bytes(imagecodecs.jpegxl_encode(picture, lossless=True, effort=1))
 
     def decode_picture(self, data: bytes) -> np.ndarray:

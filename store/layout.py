@@ -13,6 +13,8 @@ from store.extents import Extent, blocks_of
 from store.image_codec import ImageCodec
 from store.schema import (
     BLOCK_FRAMES,
+    IMAGE_FORMAT,
+    IMAGE_QUALITY,
     FeatureSchema,
     check_features,
     check_name,
@@ -132,6 +134,7 @@ def require_features(
 
 def create_feature(group: zarr.Group, schema: FeatureSchema) -> None:
     """Make a feature's array, and its token table, as long as the allocated axis."""
+    schema = schema.settled()
     dtype = np.dtype(schema.dtype)
     frame_bytes = dtype.itemsize * int(np.prod(schema.shape, dtype=np.int64))
     one_frame = schema.codec in ("image", "labels")
@@ -144,7 +147,7 @@ def create_feature(group: zarr.Group, schema: FeatureSchema) -> None:
         fill=schema.fill,
         inner=1 if one_frame else inner_frames(frame_bytes, block),
         row_axis="frame",
-        image=ImageCodec(schema.image_format, schema.image_quality)
+        image=ImageCodec(schema.image_format or IMAGE_FORMAT, schema.image_quality or IMAGE_QUALITY)
         if schema.codec == "image"
         else None,
         attributes={"feature": schema.to_json()},

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,10 @@ OLDEST_READABLE = 1
 
 BLOCK_FRAMES = 128
 """Frames in a block: the shard of every feature, and the unit in which clips own the axis."""
+
+IMAGE_FORMAT: Literal["jpeg", "jpegxl"] = "jpeg"
+IMAGE_QUALITY = 98
+"""Codec of new picture arrays: every frame at 46 dB or more (docs/decisions/0009)."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
@@ -55,10 +59,11 @@ class FeatureSchema:
     """`image`: one lossy or lossless picture a frame; `labels`: one exact map a frame."""
     token_dim: int | None = None
     """Width of a token vector (float32); only with kind `token_index`."""
-    image_format: Literal["jpeg", "jpegxl"] = "jpeg"
-    """How codec `image` writes a picture: JPEG 4:4:4, or JPEG XL lossless."""
-    image_quality: int = 95
-    """JPEG quality, 1..100."""
+    image_format: Literal["jpeg", "jpegxl"] | None = None
+    """How codec `image` writes a picture: JPEG 4:4:4, or JPEG XL lossless. None: as the store has
+    it, and in a new array IMAGE_FORMAT."""
+    image_quality: int | None = None
+    """JPEG quality, 1..100. None: as the store has it, and in a new array IMAGE_QUALITY."""
 
     def __post_init__(self) -> None:
         """Refuse forms that could not be stored or would be misread."""
@@ -89,6 +94,8 @@ class FeatureSchema:
         plain = asdict(self)
         plain["shape"] = list(self.shape)
         plain["fill"] = "NaN" if np.isnan(self.fill) else self.fill
+        if self.codec != "image":
+            del plain["image_format"], plain["image_quality"]
         return plain
 
     @classmethod
@@ -104,12 +111,28 @@ class FeatureSchema:
         tokens = "" if self.token_dim is None else f", tokens of {self.token_dim}"
         codec = self.codec
         if codec == "image":
-            codec = f"{self.image_format} quality {self.image_quality}"
+            settled = self.settled()
+            codec = f"{settled.image_format} quality {settled.image_quality}"
         return f"{self.dtype} {self.shape} fill {self.fill} ({codec}{tokens})"
 
     def same_form(self, other: "FeatureSchema") -> bool:
-        """True if both describe the same stored array."""
-        return self.to_json() == other.to_json()
+        """True if both describe the same stored array; an image setting that one of them leaves
+        open is no difference."""
+        mine, theirs = self.to_json(), other.to_json()
+        for name in ("image_format", "image_quality"):
+            if mine.get(name) is None or theirs.get(name) is None:
+                mine[name] = theirs[name] = None
+        return mine == theirs
+
+    def settled(self) -> "FeatureSchema":
+        """With the image settings of a new array in the place of those left open."""
+        if self.codec != "image":
+            return self
+        return replace(
+            self,
+            image_format=self.image_format or IMAGE_FORMAT,
+            image_quality=self.image_quality or IMAGE_QUALITY,
+        )
 
 
 @dataclass(frozen=True)
