@@ -126,6 +126,7 @@ def update(
     ] = "emohead-output/store",
     dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    profile: Profile = "embedded",
     release: Annotated[
         str | None, typer.Option(help="Name the result, e.g. mead-{date}, if anything changed.")
     ] = None,
@@ -144,6 +145,7 @@ def update(
     """
     from flows.config import UpdateConfig
     from flows.orchestra import run
+    from flows.planning import profile_of
     from flows.update import update as flow
 
     config = UpdateConfig(
@@ -151,6 +153,7 @@ def update(
         store=store,
         dataset=dataset,
         corpus=corpus,
+        profile=profile,
         release=release,
         prune=prune,
         workers=workers,
@@ -158,5 +161,6 @@ def update(
         overrides=nested(override),
         cluster=cluster,
     )
+    profile_of(config)  # weights that are missing are said before a server starts
     summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2, default=str) if as_json else summary["text"])
