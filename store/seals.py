@@ -136,8 +136,8 @@ def advice(location: str) -> str:
             return ""
         good = next((s.snapshot_id for s in seals if not damages(location, s.snapshot_id)), None)
         way = (
-            f"`emohead store fall-back` points main at {good}, the newest intact snapshot; the next "
-            "run computes what that lacks"
+            f"`emohead store fall-back` points main at {good}, the newest intact snapshot; the "
+            "next run computes what that lacks"
             if good
             else "no snapshot is intact: bring the files back from a copy"
         )
