@@ -1,7 +1,9 @@
 """Figures of the store: commit, plan, read, pack, codec. Run: `python benchmarks/store_figures.py`.
 
-Each part prints its own lines and can be named as an argument: commit plan window pack codec.
-Baselines run in the same process, so the ratios hold on a busy machine where the times do not.
+Each part prints its own lines and can be named as an argument: commit plan window pack images
+codec.
+Baselines run in turns with what they are held against, in the same process: ratios (medians over
+the turns) hold on a busy machine where times do not. Growth with the clips: `store_scale.py`.
 """
 
 import shutil
@@ -38,6 +40,25 @@ def median_seconds(run: Callable[[], object], repeats: int = 7) -> float:
         run()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
+
+
+def in_turns(runs: dict[str, Callable[[], object]], turns: int = 9) -> dict[str, list[float]]:
+    """Seconds of each run, turn by turn."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    for _ in range(turns):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratio(times: dict[str, list[float]], name: str, base: str) -> str:
+    """How many times faster than `base`: median over the turns, and the range."""
+    each = np.array(times[base]) / np.array(times[name])
+    return f"{np.median(each):.2f} ({each.min():.2f} to {each.max():.2f})"
 
 
 def fill(
@@ -172,6 +193,12 @@ def window(n: int = 200) -> None:
             for clip, start in picks:
                 snapshot.read_many(DATASET, [(f, clip, start, start + 32) for f in dims])
 
+        def from_store_batches() -> None:
+            for at in range(0, n, 16):
+                some = picks[at : at + 16]
+                windows = [(f, clip, start, start + 32) for clip, start in some for f in dims]
+                snapshot.read_many(DATASET, windows)
+
         def from_plain() -> None:
             for clip, start in picks:
                 first = int(clip[4:]) * 500 + start
@@ -189,17 +216,24 @@ def window(n: int = 200) -> None:
                 for mapped in maps.values():
                     np.array(mapped[first : first + 32])
 
-        rates = {}
-        for run in (from_store, from_store_together, from_plain, from_pack, from_map):
-            run()
-            rates[run.__name__] = n / median_seconds(run, 5)
-            print(f"window: {run.__name__}: {rates[run.__name__]:.0f} windows of 4 features/s")
-        together = rates["from_store_together"] / rates["from_plain"]
-        print(f"window: store, four features at once / plain zarr {together:.2f}")
-        print(
-            f"window: store / plain zarr {rates['from_store'] / rates['from_plain']:.2f}, "
-            f"pack / memmap {rates['from_pack'] / rates['from_map']:.2f}"
+        runs = (
+            from_store,
+            from_store_together,
+            from_store_batches,
+            from_plain,
+            from_pack,
+            from_map,
         )
+        times = in_turns({run.__name__: run for run in runs})
+        for name_, seconds in times.items():
+            print(f"window: {name_}: {n / np.median(seconds):.0f} windows of 4 features/s")
+        together, batches, pack_ = "from_store_together", "from_store_batches", "from_pack"
+        print(f"window: store, 16 at once / plain zarr {ratio(times, batches, 'from_plain')}")
+        print(
+            f"window: store, 4 features at once / plain zarr {ratio(times, together, 'from_plain')}"
+        )
+        print(f"window: store, one by one / plain zarr {ratio(times, 'from_store', 'from_plain')}")
+        print(f"window: pack / memmap {ratio(times, pack_, 'from_map')}")
 
 
 def pack() -> None:
@@ -209,16 +243,60 @@ def pack() -> None:
         snapshot, dims = wide_store(folder)
         source = Path(snapshot.location)
         size = folder_bytes(source)
-        start = time.perf_counter()
-        shutil.copytree(source, folder / "copy")
-        copy = time.perf_counter() - start
-        start = time.perf_counter()
-        store.pack(snapshot, DATASET, list(dims), folder / "packs")
-        built = time.perf_counter() - start
+        made = iter(range(1000))
+
+        def copied() -> None:
+            shutil.copytree(source, folder / f"copy{next(made)}")
+
+        def packed() -> None:
+            store.pack(snapshot, DATASET, list(dims), folder / f"packs{next(made)}")
+
+        times = in_turns({"copied": copied, "packed": packed}, turns=11)
         print(
-            f"pack: {size / 1e6:.0f} MB copied in {copy * 1e3:.0f} ms, packed in "
-            f"{built * 1e3:.0f} ms: {copy / built:.2f} of the speed of copying"
+            f"pack: {size / 1e6:.0f} MB copied in {np.median(times['copied']) * 1e3:.0f} ms, "
+            f"packed in {np.median(times['packed']) * 1e3:.0f} ms; packing / copying "
+            f"{ratio(times, 'packed', 'copied')}"
         )
+
+
+def images(n: int = 96, batch: int = 8) -> None:
+    """Random batches of pictures: from the per-frame codec, and from a pack of decoded ones."""
+    photo = astronaut()
+    name = "video/rgb"
+    for size in (256, 512):
+        features = {name: store.FeatureSchema(name, (size, size, 3), "uint8", 0, codec="image")}
+        random = np.random.default_rng(2)
+        with tempfile.TemporaryDirectory() as folder_:
+            folder = Path(folder_)
+            cache = store.Cache.open(folder / "cache", create=True)
+            with cache.write(DATASET, features, "pictures") as session:
+                session.allocate([store.ClipRow("clip", "1", n, {name: "0"})])
+                frames = np.stack([np.roll(photo[:size, :size], 3 * i, axis=1) for i in range(n)])
+                session.write_clip(store.ClipWrite("clip", n, {name: frames}))
+            snapshot = cache.snapshot()
+            start = time.perf_counter()
+            pack_ = store.pack(snapshot, DATASET, [name], folder / "packs")
+            built = time.perf_counter() - start
+            picks = random.integers(n, size=(10, batch))
+
+            def decoded(snapshot: store.Snapshot = snapshot, picks: np.ndarray = picks) -> None:
+                for some in picks:
+                    windows = [(name, "clip", int(i), int(i) + 1) for i in some]
+                    np.concatenate(snapshot.read_many(DATASET, windows))
+
+            def mapped(pack_: store.Pack = pack_, picks: np.ndarray = picks) -> None:
+                for some in picks:
+                    pack_.array(name)[some]
+
+            times = in_turns({"decoded": decoded, "mapped": mapped}, turns=5)
+            each = {k: float(np.median(v)) / picks.size * 1e3 for k, v in times.items()}
+            stored = folder_bytes(folder / "cache" / "chunks") / n
+            print(
+                f"images: {size}: decode {each['decoded']:.2f} ms a frame, pack "
+                f"{each['mapped']:.3f} ms: pack {ratio(times, 'mapped', 'decoded')} x; built at "
+                f"{built / n * 1e3:.2f} ms a frame; {stored / 1e3:.0f} kB a frame in the store, "
+                f"{frames[0].nbytes / 1e3:.0f} kB in the pack"
+            )
 
 
 def codec() -> None:
@@ -239,7 +317,14 @@ def codec() -> None:
             )
 
 
-PARTS = {"commit": commit, "plan": plan, "window": window, "pack": pack, "codec": codec}
+PARTS = {
+    "commit": commit,
+    "plan": plan,
+    "window": window,
+    "pack": pack,
+    "images": images,
+    "codec": codec,
+}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:
