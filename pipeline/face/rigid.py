@@ -87,6 +87,27 @@ def perspective(
     return rotation, centre
 
 
+def own_shape(
+    points: Float64[np.ndarray, "frames points 2"],
+    shape: Float64[np.ndarray, "points 3"],
+    pose: tuple[Float64[np.ndarray, "frames 3 3"], Float64[np.ndarray, "frames 3"]],
+    focal: float,
+    principal: float,
+) -> Float64[np.ndarray, "points 3"]:
+    """The person's own rigid points: the median over frames of what the poses leave over.
+
+    Residuals are taken back to the depth of their point and into head axes; the result is laid over
+    `shape` again (Umeyama), so that head axes, origin and scale stay those of the template.
+    """
+    rotation, centre = pose
+    camera = np.einsum("nij,pj->npi", rotation, shape) + centre[:, None]
+    depth = camera[..., 2:]
+    seen = np.concatenate([(points - principal) / focal * depth, depth], axis=-1)
+    moved = shape + np.median(np.einsum("nji,npj->npi", rotation, seen - camera), axis=0)
+    scale, turn, shift = similarity(moved[None], shape)
+    return (moved - shift[0]) @ turn[0] / scale[0]
+
+
 def project(
     shape: Float64[np.ndarray, "points 3"],
     rotation: Float64[np.ndarray, "frames 3 3"],

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import ProfileError
 from pipeline.face import rigid
 from pipeline.face.indices import LANDMARKS, MIRROR_PAIRS, RIGID
 from pipeline.face.mar import mouth_aspect
@@ -179,3 +180,36 @@ def test_each_coefficient_grows_with_what_its_name_says(name: str, points: Any, 
     assert change[NAMES.index(name)] > 0.05
     others = np.delete(np.abs(change), NAMES.index(name))
     assert others.max() <= change[NAMES.index(name)] * 0.8
+
+
+def test_a_bundle_finds_the_persons_own_points_and_keeps_the_heads_axes():
+    rng = np.random.default_rng(4)
+    shape = template()[RIGID].astype(np.float64)
+    own = shape + rng.normal(0, 0.04 * shape.std(), shape.shape)
+    turns = np.column_stack([0.2 * rng.normal(size=(60, 2)), 0.05 * rng.normal(size=60)])
+    rotation = rigid.exp_rotation(turns)
+    focal, middle = 1024.0, 128.0
+    centre = np.column_stack([rng.normal(0, 0.1, (60, 2)), np.full(60, 12.0 * shape.std() * 2)])
+    points = rigid.project(own, rotation, centre, focal, middle)
+    found, pose = shape, (rotation, centre)
+    before = np.abs(rigid.project(shape, *pose, focal, middle) - points).mean()
+    for _ in range(3):
+        found = rigid.own_shape(points, found, pose, focal, middle)
+    after = np.abs(rigid.project(found, *pose, focal, middle) - points).mean()
+    assert after < 0.35 * before
+    scale, turn, shift = rigid.similarity(found[None], shape)
+    assert scale[0] == pytest.approx(1, abs=1e-3)
+    assert turn[0] == pytest.approx(np.eye(3), abs=1e-3)
+    assert shift[0] == pytest.approx(np.zeros(3), abs=1e-3)
+
+
+def test_a_bundle_halves_the_error_of_a_real_clip_and_hardly_turns_the_head(processed: Any):
+    landmarks = processed("grid/bbaf2n.mpg").arrays["face/landmarks"]
+    plain, error = solve(landmarks, PoseConfig())
+    bundled, smaller = solve(landmarks, PoseConfig(bundle=3))
+    assert np.nanmedian(smaller) < 0.5 * np.nanmedian(error)
+    turned = np.einsum("nij,nkj->nik", bundled[:, :, :3], plain[:, :, :3]).astype(np.float64)
+    apart = rigid.log_rotation(turned)
+    assert np.degrees(np.linalg.norm(apart - apart.mean(axis=0), axis=1)).max() < 2.0
+    with pytest.raises(ProfileError, match="bundle -1 not negative"):
+        PoseConfig(bundle=-1)
