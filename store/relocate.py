@@ -98,8 +98,9 @@ def _settle(base: ClipTable, tip: ClipTable, ours: Changes) -> tuple[Changes, li
     for clip_id, written in ours.written.items():
         slot, given = ours.slots[clip_id], ours.rows[clip_id]
         before, now = _place(base, clip_id), _place(tip, clip_id)
-        if now != before:
-            ours_elsewhere = (
+        compacted = _only_moved(before, now)
+        if now != before and not (compacted and not slot.exact):
+            ours_elsewhere = compacted or (
                 now is not None
                 and now[0] == given.content
                 and written.frames
@@ -125,6 +126,13 @@ def _place(table: ClipTable, clip_id: str) -> tuple[str, int, int] | None:
         return None
     first, frames = int(table.value("first_frame", row)), int(table.value("frames", row))
     return table.value("content", row), first, frames
+
+
+def _only_moved(before: tuple[str, int, int] | None, now: tuple[str, int, int] | None) -> bool:
+    """Whether a clip is what it was, at another place (`store.compact` does that)."""
+    if before is None or now is None or before[1] < 0 or now[1] < 0:
+        return False
+    return (before[0], before[2]) == (now[0], now[2]) and before[1] != now[1]
 
 
 def _without_equal_cells(

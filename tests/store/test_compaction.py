@@ -111,10 +111,15 @@ def test_a_session_that_began_before_commits_after(cache: store.Cache) -> None:
     session.__enter__()
     mar = {"face/mar": "e" * 32}
     session.allocate(
-        [store.ClipRow("e", "content of e", 0, mar), store.ClipRow("late", "1", 140, mar)]
+        [
+            store.ClipRow("e", "content of e", 0, mar),
+            store.ClipRow("late", "1", 140, mar),
+            store.ClipRow("c", "newer", 20, mar),
+        ]
     )
     session.write_clip(make_clip("e", 130, 7, ["face/mar"]))
     session.write_clip(make_clip("late", 140, 7, ["face/mar"]))
+    session.write_clip(make_clip("c", 20, 7, ["face/mar"]))  # other content, as long as it was not
     store.compact(cache, DATASET)
     session.__exit__(None, None, None)
     assert session.superseded == []
@@ -122,7 +127,8 @@ def test_a_session_that_began_before_commits_after(cache: store.Cache) -> None:
     assert_clip(snapshot, make_clip("e", 130, 7, ["face/mar"]))
     assert_clip(snapshot, make_clip("late", 140, 7, ["face/mar"]))
     assert_clip(snapshot, make_clip("e", 130, 0, ["text/words", "video/rgb"]))
-    assert_clip(snapshot, make_clip("c", 128, 1))
+    assert_clip(snapshot, make_clip("c", 20, 7, ["face/mar"]))
+    assert snapshot.state(DATASET, "c", "audio/logmel") == "absent"
     assert cache.validate(read_data=True).problems == []
 
 
