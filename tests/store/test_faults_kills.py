@@ -34,11 +34,11 @@ def test_kills_at_random_moments_lose_nothing_and_a_rerun_equals_a_calm_run(
 ) -> None:
     killer = Killer(tmp_path, SEED)
     try:
-        for number in range(6):
+        for number in range(3):
             assert killer.kill_one(number) == [], f"kill {number} of seed {SEED}"
     finally:
         killer.nursery.close()
-    assert killer.deaths.kills >= 3, killer.deaths
+    assert killer.deaths.kills >= 1, killer.deaths
 
 
 @pytest.mark.slow

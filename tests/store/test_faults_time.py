@@ -33,6 +33,7 @@ print(rounds, flush=True)
 """
 
 
+@pytest.mark.slow
 def test_readers_of_kept_snapshots_are_unharmed_while_garbage_is_collected(
     cache: store.Cache,
 ) -> None:
