@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def seal(
     root = Path(location)
     with contextlib.suppress(OSError, icechunk.IcechunkError, CorruptionError):
         inside = inspect(repository, snapshot_id)
-        parent = inside.get("parent_id") or ""
+        line = list(islice(repository.ancestry(snapshot_id=snapshot_id), 2))
+        parent = line[1].id if len(line) > 1 else ""  # icechunk 2 does not say it in `inspect`
         known = _read(root, parent)
         if known is None and parent and _depth and (root / FOLDER).is_dir():
             seal(location, repository, parent, _depth - 1)  # its committer died before it could
