@@ -158,7 +158,7 @@ def steering(data: TrainingData, made: list[Checkpoint], name: str, control: Con
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=DEMO["steps"])
     parser.add_argument("--store")
     args = parser.parse_args()

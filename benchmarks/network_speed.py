@@ -66,7 +66,7 @@ def seconds(work: Callable[[], Any], times: int) -> float:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch", type=int, default=TrainConfig().batch)
     parser.add_argument("--window", type=int, default=TrainConfig().window)
     parser.add_argument("--d", type=int, default=512)

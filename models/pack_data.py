@@ -58,9 +58,11 @@ def training_data_of(
         ClipRow(
             str(clip_id), str(table.identity[clip_id]), tags[str(clip_id)],
             table.sentence[clip_id] or None, splits[str(clip_id)],
-            int(table["first"][clip_id]), int(table.frames[clip_id]),
+            first, frames,
         )
-        for clip_id in table.index
+        for clip_id, first, frames in zip(
+            table.index, table["first"].tolist(), table["frames"].tolist(), strict=True
+        )
     )  # fmt: skip
     tokens, index = _words(words, names.text, rows, text_width)
     features = SpeechFeatures(
