@@ -90,10 +90,10 @@ def test_other_content(cache: store.Cache) -> None:
     }
 
 
-def write(cache: store.Cache, clip: store.ClipWrite, prints: str, **facts: str) -> None:
+def write(cache: store.Cache, clip: store.ClipWrite, prints: str) -> None:
     cells = dict.fromkeys([*clip.arrays, *clip.rejected], prints)
     with cache.write(DATASET, feature_schemas(), "write") as session:
-        session.allocate([store.ClipRow(clip.clip_id, "1", 20, cells, **facts)])
+        session.allocate([store.ClipRow(clip.clip_id, "1", 20, cells)])
         session.write_clip(clip)
 
 

@@ -14,12 +14,13 @@ from store.table import read_table
 
 FEATURE, MOUTH = "audio/logmel", "face/mar"
 PEOPLE = {"a": "ann", "b": "ann", "c": "bob"}
-CELLS = dict.fromkeys((FEATURE, MOUTH, "text/words"), "f" * 32)
+CELLS: dict[str, str] = dict.fromkeys((FEATURE, MOUTH, "text/words"), "f" * 32)
 
 
 def row(name: str, **facts: str) -> store.ClipRow:
     told = {"content": f"content of {name}", "identity": PEOPLE[name], "emotion": "happy", **facts}
-    return store.ClipRow(name, told.pop("content"), 20, CELLS, **told)
+    row = store.ClipRow(name, told.pop("content"), 20, CELLS)
+    return replace(row, **told)
 
 
 def write(cache: store.Cache, rows: list[store.ClipRow], clips: list[store.ClipWrite]) -> None:

@@ -120,7 +120,7 @@ def test_a_migration_that_died_after_its_tag_uses_it_again(
     assert store.migrate(v1).tag == "before-migration-from-1"
 
 
-def mark(cache: store.Cache, **numbers: object) -> None:
+def mark(cache: store.Cache, **numbers: str | int) -> None:
     session = cache.repository.writable_session("main")
     zarr.open_group(session.store).attrs["emohead_store"] = numbers
     session.commit("from the future")
