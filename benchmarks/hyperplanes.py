@@ -27,6 +27,7 @@ from pipeline.svm import balanced_accuracy
 from pipeline.whitening import fit_whitening
 
 SPLIT = 0.7
+SETTINGS: dict[str, Any] = {"class_weight": "balanced", "dual": False, "random_state": 0}
 VISUAL = ("video/rgb", "face/landmarks", "face/mar", "expression/semantic")
 
 
@@ -121,7 +122,7 @@ def plain(train: Frames, test: Frames) -> dict[str, tuple[np.ndarray, np.ndarray
 
     out = {}
     for tag in np.unique(train.tag):
-        machine = LinearSVC(class_weight="balanced", dual=False, random_state=0)
+        machine = LinearSVC(**SETTINGS)
         machine = make_pipeline(StandardScaler(), machine).fit(train.x, train.tag == tag)
         out[str(tag)] = (machine.decision_function(test.x), test.tag == tag)
     return out

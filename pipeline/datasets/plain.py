@@ -117,8 +117,9 @@ def _rows(root: Path) -> tuple[Path, list[dict[str, str | None]]]:
 def _as_text(value: object) -> str | None:
     if value is None or value != value:  # NaN: pandas writes it for an empty cell
         return None
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _says_nothing(token: str) -> bool:

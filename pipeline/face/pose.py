@@ -39,7 +39,7 @@ class PoseConfig:
         if self.focal_factor <= 0 or min(self.prior, self.cutoff, self.bundle) < 0:
             raise ProfileError(
                 f"pose: focal_factor {self.focal_factor} must be positive, prior {self.prior}, "
-                f"cutoff {self.cutoff} and bundle {self.bundle} not negative"
+                f"bundle {self.bundle} and cutoff {self.cutoff} not negative"
             )
 
     @property

@@ -211,5 +211,5 @@ def test_a_bundle_halves_the_error_of_a_real_clip_and_hardly_turns_the_head(proc
     turned = np.einsum("nij,nkj->nik", bundled[:, :, :3], plain[:, :, :3]).astype(np.float64)
     apart = rigid.log_rotation(turned)
     assert np.degrees(np.linalg.norm(apart - apart.mean(axis=0), axis=1)).max() < 2.0
-    with pytest.raises(ProfileError, match="bundle -1 not negative"):
+    with pytest.raises(ProfileError, match="bundle -1 and cutoff"):
         PoseConfig(bundle=-1)
