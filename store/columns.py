@@ -42,7 +42,7 @@ class StoredColumn:
         if row >= self._stored or self.array is None:
             return self.column.fill
         if self._codec is None:
-            return self.array[row : row + 1][0]
+            return np.asarray(self.array[row : row + 1])[0]
         if chunk not in self._chunks:
             load([(self, chunk)])
         values = self._chunks[chunk]

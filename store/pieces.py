@@ -49,7 +49,8 @@ def fetch(store: Store, asks: Sequence[Ask]) -> list[np.ndarray | None]:
     if not asks:
         return []
     found: Sequence[Any] = sync(store.get_partial_values(_PROTOTYPE, asks))
-    return [b.as_numpy_array() if isinstance(b, _Found) else b for b in found]
+    plain: list[Any] = [b.as_numpy_array() if isinstance(b, _Found) else b for b in found]
+    return plain
 
 
 def checked(data: np.ndarray, path: str, what: str) -> np.ndarray:
@@ -76,7 +77,7 @@ class PieceCodec:
         self.frames: int = array.chunks[0]
         self._path, self._steps = array.path, tuple(steps)
         self._text = array.metadata.zarr_format == 3 and _serializer(array) is VLenUTF8Codec
-        self._dtype = np.dtype(object) if self._text else np.dtype(array.dtype)  # pyright: ignore[reportArgumentType]
+        self._dtype = np.dtype(object) if self._text else np.dtype(array.dtype)
         self._shape = (self.frames, *array.shape[1:])
 
     @property
@@ -129,7 +130,7 @@ def codec_of(array: zarr.Array) -> PieceCodec | None:
         return PieceCodec(array, sharded, steps, head)
     if isinstance(head, VLenUTF8Codec) and array.ndim == 1:
         return PieceCodec(array, sharded, steps, None)
-    little = isinstance(head, BytesCodec) and np.dtype(array.dtype).byteorder != ">"  # pyright: ignore[reportArgumentType]
+    little = isinstance(head, BytesCodec) and np.dtype(array.dtype).byteorder != ">"
     return PieceCodec(array, sharded, steps, None) if little else None
 
 

@@ -48,7 +48,9 @@ def snapshot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             patch.setattr(layout, "INNER_CHUNK_BYTES", 64 * 1024)
             patch.setattr(layout, "STORED_PLAIN", "")
         fill(cache, FRAMES)
-    wide = codec_of(feature_array(cache.snapshot().root[DATASET], "wide"))
+    group = cache.snapshot().root[DATASET]
+    assert isinstance(group, zarr.Group)
+    wide = codec_of(feature_array(group, "wide"))
     assert wide is not None
     assert wide.plain == (request.param == "today")
     return cache.snapshot()
