@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
+from dask import config
 from distributed import Client, KilledWorker, LocalCluster
 from distributed.comm.core import CommClosedError
 
@@ -62,7 +63,7 @@ def _cluster(spec: str) -> Any:
         raise ClusterGone(f"cluster {spec!r}: say {kind}:N with N workers, e.g. {kind}:4")
     workers = int(count)
     if kind == "local":
-        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="")
     module = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes.operator"}[kind]
     try:
         import importlib
@@ -83,9 +84,7 @@ def dask_crew(spec: str) -> Iterator[DaskCrew]:
     Raises:
         ClusterGone: nobody answers, no worker comes, or the workers run another emohead.
     """
-    import dask
-
-    with dask.config.set(WORKER_CONFIG):
+    with config.set(WORKER_CONFIG):
         own = None
         if spec.partition(":")[0] in ("local", "slurm", "kubernetes"):
             own = _cluster(spec)
@@ -119,7 +118,7 @@ def dask_crew(spec: str) -> Iterator[DaskCrew]:
 
 def _same_version(client: Client) -> None:
     here = package_version()
-    there = client.run(package_version)
+    there: Any = client.run(package_version)
     others = {address: version for address, version in there.items() if version != here}
     if others:
         address, version = next(iter(others.items()))

@@ -86,6 +86,9 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
                     clips=[c for c in clip_ids if scope in (POOLED, identity[c])],
                     reads=(config.expression, MAR),
                 )
+        if session.superseded_fits:
+            # Another writer changed what these planes were made from: fit what is there now.
+            return fit_hyperplanes.fn(config)
         summary = _summary(sets, refused, session.snapshot_id or snapshot.id, reused=False)
     note_table("hyperplanes", summary["planes"])
     return summary

@@ -19,7 +19,6 @@ from prefect.events import emit_event
 
 from flows.errors import ServerAway
 
-
 Wrapped = Any
 """A Prefect task or flow: called, it is recorded; `.fn` is the plain function in it.
 

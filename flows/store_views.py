@@ -68,7 +68,7 @@ def _dataset(snapshot: Snapshot, dataset: str) -> dict[str, Any]:
     refused = [json.loads(text) for text in clips.rejected]
     features = {}
     for feature, schema in snapshot.features(dataset).items():
-        valid = int((cells[feature] != "").sum())
+        valid = sum(fingerprint != "" for fingerprint in cells[feature])
         rejected = sum(feature in reasons for reasons in refused)
         makers = stored_encoders(group, feature)
         features[feature] = {

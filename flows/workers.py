@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -107,7 +106,7 @@ def compute(job: Job) -> Answer:
     records = []
     for source in job.sources:
         # A decoder that hangs in native code hears no signal; this timer ends the process.
-        faulthandler.dump_traceback_later(limit_of(job, source), exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(limit_of(job, source), exit=True, file=2)
         try:
             records.append(_clip(job, source, profile))
         finally:

@@ -54,7 +54,7 @@ def renamed(clips: Path, **names: str) -> None:
 
 def config(clips: Path, **changes: Any) -> PreprocessConfig:
     base = {"data": clips, "store": str(clips.parent / "store"), "size": 128, "workers": 2}
-    return PreprocessConfig(**(base | {"features": ("audio/logmel",)} | changes))
+    return PreprocessConfig.model_validate(base | {"features": ("audio/logmel",)} | changes)
 
 
 def reasons(summary: dict[str, Any]) -> dict[str, str]:
@@ -110,13 +110,13 @@ def test_dask_workers_make_the_same_store_and_survive_a_poison_clip(clips: Path)
     assert "quarantined: Dask workers died" in reasons(summary)["kill"]
     one, two = Cache.open(here.store).snapshot(), Cache.open(there.store).snapshot()
     valid = two.cells("clips")["audio/logmel"]
-    for clip_id in valid.index[valid != ""]:
-        twin = one.clips("clips").index[
-            one.clips("clips").content == two.clips("clips").content[clip_id]
-        ]
+    # Clip ids tell file names and contents: the three clips that kept their names kept their ids.
+    shared = [str(clip_id) for clip_id, fingerprint in valid.items() if fingerprint]
+    assert len(shared) == 3
+    for clip_id in shared:
         for feature in wanted:
             np.testing.assert_array_equal(
-                one.read("clips", feature, twin[0]), two.read("clips", feature, clip_id)
+                one.read("clips", feature, clip_id), two.read("clips", feature, clip_id)
             )
 
 
