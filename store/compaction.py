@@ -211,5 +211,8 @@ def _close_rows(
             if len(kept):
                 target[:] = values[kept]
     # Rows have other numbers now.
-    ids = np.asarray(origin["clips/clip_id"][:])[rows].tolist()  # pyright: ignore[reportIndexIssue]
+    stored = origin["clips/clip_id"]
+    if not isinstance(stored, zarr.Array):
+        raise TypeError("clips/clip_id is not an array")
+    ids = np.asarray(stored[:])[rows].tolist()
     rebuild_index(group, {str(clip_id): row for row, clip_id in enumerate(ids)})

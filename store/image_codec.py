@@ -69,7 +69,7 @@ class ImageCodec(ArrayBytesCodec):
         except Exception as error:  # imagecodecs has one error type per format
             raise CorruptionError(
                 f"{len(data)} stored bytes are not a {self.format} picture ({error}): "
-                "run `emohead validate --read-data` to learn which cell, then compute it again"
+                "`emohead store validate --read-data` says which cell; then compute it again"
             ) from error
 
     def _encode(self, chunk: NDBuffer, spec: ArraySpec) -> Buffer:

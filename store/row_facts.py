@@ -38,11 +38,11 @@ def row_changes(
     if not len(known):
         return []
     content = table.columns["content"][places[known]]
-    known = known[content == np.array([rows[i].content for i in known], object)]
+    known = known[content == np.array([rows[int(i)].content for i in known], object)]
     found: list[tuple[int, RowChange]] = []
     for name in columns:
         stored = table.columns[name][places[known]]
-        given = np.array([_value(rows[i], name) for i in known], object)
+        given = np.array([_value(rows[int(i)], name) for i in known], object)
         for k in np.flatnonzero(stored != given):
             i = int(known[k])
             before = stored[k].item() if isinstance(stored[k], np.generic) else stored[k]

@@ -109,9 +109,9 @@ def test_dask_workers_make_the_same_store_and_survive_a_poison_clip(clips: Path)
     summary = call(preprocess, there)
     assert "quarantined: Dask workers died" in reasons(summary)["kill"]
     one, two = Cache.open(here.store).snapshot(), Cache.open(there.store).snapshot()
-    valid = two.cells("clips")["audio/logmel"]
+    valid = two.cells("clips")["audio/logmel"].astype(str)
     # Clip ids tell file names and contents: the three clips that kept their names kept their ids.
-    shared = [str(clip_id) for clip_id, fingerprint in valid.items() if fingerprint]
+    shared = [str(clip_id) for clip_id in valid.index if str(valid[clip_id]) != ""]
     assert len(shared) == 3
     for clip_id in shared:
         for feature in wanted:

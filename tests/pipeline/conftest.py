@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -72,7 +73,7 @@ class ClipMaker:
                 video.options |= {"x264-params": "tff=1"}
             if rotation:
                 video.set_display_rotation(rotation)
-            audio = None
+            audio: Any = None  # the codec's name does not tell PyAV's types that it is sound
             if sound is not None:
                 codec_of = "pcm_s16le" if path.suffix in (".mkv", ".mov", ".avi") else "aac"
                 audio = container.add_stream(sound_codec or codec_of, rate=rate, layout=layout)
