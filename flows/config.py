@@ -20,6 +20,9 @@ class PreprocessConfig(FlowConfig):
     corpus: str = Field(
         default="auto", description="Naming scheme: auto, plain, mead, ravdess, ..."
     )
+    shots: bool = Field(
+        default=False, description="Make each shot of a recording with cuts a clip of its own"
+    )
     profile: str = Field(
         default="embedded",
         description="Set of encoders: embedded, paper, or changed: embedded+ddfa, paper-bisenet",

@@ -140,7 +140,8 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     """
     profile = profile_of(config)
     before = newest(config.store)
-    scanned = scan(config.data, config.corpus, known=known_files(before, config.dataset))
+    known = known_files(before, config.dataset)
+    scanned = scan(config.data, config.corpus, shots=config.shots, known=known)
     keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)
     force: list[str | tuple[str, str]] = list(config.force)

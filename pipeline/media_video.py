@@ -102,7 +102,7 @@ def read_video(
             at = ", ".join(f"{t:.2f}" for t in facts["cuts_s"][:5])
             raise MediaError(
                 f"{info.path.name}: {len(facts['cuts_s'])} cut(s) at {at} s: several shots in one "
-                "clip; scan with shots to split them, or list the ranges in clips.csv"
+                "clip; split them with --shots, or list the ranges in clips.csv"
             )
         square = find(sampler.pictures(), (info.video.width, info.video.height))
         rivals: tuple[Square, ...] = getattr(find, "mouths", ())

@@ -10,6 +10,10 @@ from flows.commands.options import Json, Override, Profile, Size, Workers, neste
 
 app = typer.Typer()
 
+Shots = Annotated[
+    bool, typer.Option("--shots", help="Make each shot of a recording with cuts a clip.")
+]
+
 
 @app.command()
 def plan(
@@ -18,6 +22,7 @@ def plan(
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    shots: Shots = False,
     profile: Profile = "embedded",
     size: Size = 256,
     workers: Workers = 2,
@@ -36,6 +41,7 @@ def plan(
         data=folder,
         store=store,
         corpus=corpus,
+        shots=shots,
         profile=profile,
         size=size,
         workers=workers,
@@ -67,6 +73,7 @@ def preprocess(
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    shots: Shots = False,
     profile: Profile = "embedded",
     feature: Annotated[
         list[str] | None, typer.Option(help="Feature to compute; none named: all.")
@@ -102,6 +109,7 @@ def preprocess(
         data=folder,
         store=store,
         corpus=corpus,
+        shots=shots,
         profile=profile,
         features=tuple(feature or ()),
         workers=workers,
@@ -126,6 +134,7 @@ def update(
     ] = "emohead-output/store",
     dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
     corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    shots: Shots = False,
     profile: Profile = "embedded",
     release: Annotated[
         str | None, typer.Option(help="Name the result, e.g. mead-{date}, if anything changed.")
@@ -153,6 +162,7 @@ def update(
         store=store,
         dataset=dataset,
         corpus=corpus,
+        shots=shots,
         profile=profile,
         release=release,
         prune=prune,

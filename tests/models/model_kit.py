@@ -1,9 +1,11 @@
 """A small world in which faces follow sound: two people, three emotions, a few sentences."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from models.config import TrainConfig
 from models.data import LabelledClip, SpeechFeatures, TrainingData, join_clips
 from models.split import SplitKey, assign_splits
 from pipeline.hyperplanes import fit_scopes
@@ -115,3 +117,13 @@ def stored(clips: list[LabelledClip], folder: Path) -> Cache:
                 )  # fmt: skip
             session.merge(fork)
     return cache
+
+
+SMALL: dict[str, Any] = {
+    "steps": 150, "batch": 8, "window": 24, "d": 24, "d_h": 24, "ffn_widths": (32, 16),
+    "learning_rate": 3e-3, "validate_every": 50, "save_every": 50, "log_every": 10,
+}  # fmt: skip
+
+
+def config(**changes: Any) -> TrainConfig:
+    return TrainConfig(**(SMALL | changes))

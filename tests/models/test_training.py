@@ -1,28 +1,23 @@
 """Windows, training, resuming after a kill, checkpoints, prediction."""
 
 import json
-import multiprocessing
-import os
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from model_kit import FRAMES, joined, made_clips
+from model_kit import FRAMES, config, joined, made_clips
 from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import models
 from models.baselines import fit_mean, fit_ridge
 from models.batches import Batches
-from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, load
+from models.checkpoint import LAST, AudioExpressionModel, Checkpoint, load
 from models.config import TrainConfig
 from models.data import SpeechFeatures, TrainingData
 from models.errors import (
@@ -38,15 +33,6 @@ from models.speech import speak
 from models.trainer import learning_rate, loss_of, train_audio_expression
 from models.validate import correlations, rmse
 from models.windows import Standardiser, WindowSampler, gather, stack_context
-
-SMALL: dict[str, Any] = {
-    "steps": 150, "batch": 8, "window": 24, "d": 24, "d_h": 24, "ffn_widths": (32, 16),
-    "learning_rate": 3e-3, "validate_every": 50, "save_every": 50, "log_every": 10,
-}  # fmt: skip
-
-
-def config(**changes: Any) -> TrainConfig:
-    return TrainConfig(**(SMALL | changes))
 
 
 @pytest.fixture(scope="module")
@@ -154,76 +140,6 @@ def test_baselines_are_what_they_say(data: TrainingData) -> None:
     for tag in (False, True):
         ridge = fit_ridge(data, penalty=1.0, tag=tag).predict(data, clip)
         assert correlations(ridge, data.whitened(clip))[0] > 0.8
-
-
-def straight_and_resumed(data: TrainingData, folder: Path, **changes: Any) -> tuple[dict, dict]:
-    straight, resumed = folder / "straight", folder / "resumed"
-    train_audio_expression(data, config(steps=40, save_every=10, **changes), straight)
-    train_audio_expression(data, config(steps=20, save_every=10, **changes), resumed)
-    train_audio_expression(data, config(steps=40, save_every=10, **changes), resumed)
-    return load_file(straight / LAST), load_file(resumed / LAST)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"text_dropout": 0.3, "ema": 0.9, "weight_decay": 0.5},
-        {"precision": "bfloat16", "loss_units": "raw"},
-        {"architecture": "transformer", "refinement": False},
-    ],
-    ids=["average and decay", "bfloat16 and raw units", "plain transformer"],
-)
-def test_a_resumed_run_ends_with_the_same_bits(
-    data: TrainingData, tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    a, b = straight_and_resumed(data, tmp_path, **changes)
-    assert a.keys() == b.keys()
-    assert any(name.startswith("adam/") for name in a)
-    assert any("average/" in name for name in a) == ("ema" in changes)
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
-
-
-def _train_slowly(folder: Path) -> None:
-    torch.set_num_threads(1)
-
-    def linger(step: int, steps: int, metrics: dict[str, float]) -> None:
-        time.sleep(0.03)
-
-    train_audio_expression(joined(made_clips()), KILLED, folder, linger)
-
-
-KILLED = config(steps=60, save_every=2, log_every=1, validate_every=7, ema=0.9)
-
-
-def test_a_killed_run_resumes_to_the_same_bits(data: TrainingData, tmp_path: Path) -> None:
-    """SIGKILL at random moments: between steps, while saving, while validating."""
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    seed = int.from_bytes(os.urandom(2))
-    rng = np.random.default_rng(seed)
-    reached = 0
-    for _ in range(2):
-        child = multiprocessing.get_context("spawn").Process(target=_train_slowly, args=(killed,))
-        child.start()
-        assert child.pid is not None
-        for _ in range(1200):
-            if (killed / LAST).exists() and load(killed, "last").step > reached:
-                break
-            assert child.is_alive(), "the child ended before it could be killed"
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.4))
-        os.kill(child.pid, signal.SIGKILL)
-        child.join()
-        assert child.exitcode == -signal.SIGKILL, f"the child had ended (seed {seed})"
-        assert load(killed, "last").step > reached
-        reached = load(killed, "last").step
-    assert reached < 60, f"nothing was left to resume (seed {seed})"
-    train_audio_expression(data, KILLED, killed)
-    train_audio_expression(data, KILLED, whole)
-    for name in (LAST, BEST):
-        a, b = load_file(killed / name), load_file(whole / name)
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a), f"{name} differs (seed {seed})"
 
 
 def test_the_average_is_the_formula(data: TrainingData, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def times(count: int, fps: int = 25) -> list[Fraction]:
 def test_a_cut_is_found_and_refused_with_its_time_and_the_cure(maker: Any):
     path = maker.write("two.mp4", times(60), picture=lambda n: scene(int(n >= 30)))
     assert find_cuts(path) == [Fraction(30, 25)]
-    with pytest.raises(MediaError, match=r"1 cut\(s\) at 1\.20 s.*scan with shots"):
+    with pytest.raises(MediaError, match=r"1 cut\(s\) at 1\.20 s.*split them with --shots"):
         read_video(media.probe(path), 96, whole)
     kept = read_video(media.probe(path), 96, whole, config=VideoConfig(cuts="keep"))
     assert kept.facts["cuts_s"] == [1.2]
