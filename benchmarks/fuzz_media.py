@@ -108,12 +108,12 @@ class Worker:
 
     def ask(self, path: Path, limit: float = LIMIT) -> dict[str, Any]:
         """The answer, or `crash` or `hang`."""
-        self.pipe.send(path)
         try:
+            self.pipe.send(path)
             if self.pipe.poll(limit):
                 return self.pipe.recv()
             answer = {"hang": f"over {limit:.0f} s"}
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionResetError, BrokenPipeError):
             self.process.join(5)
             answer = {"crash": f"exit code {self.process.exitcode}"}
         self.close()

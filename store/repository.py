@@ -236,9 +236,16 @@ class Cache:
 
 
 def _check_folder(folder: Path, create: bool) -> None:
-    if folder.exists() and not folder.is_dir():
+    try:
+        there, usable = folder.exists(), folder.is_dir()
+    except PermissionError as error:
+        raise LocationError(
+            f"{folder} cannot be reached ({error.strerror}): a folder above it is closed to this "
+            "user; have it opened (execute permission), or choose another"
+        ) from error
+    if there and not usable:
         raise LocationError(f"{folder} is a file, not the folder of a store: give a folder")
-    if not folder.exists():
+    if not there:
         if not create:
             raise LocationError(
                 f"there is no store at {folder}: run preprocessing to make one, or correct the path"

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,18 +91,37 @@ else:
 """
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may pass to; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_store_behind_a_closed_folder_is_named(open_folder: Path) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    store.Cache.open(closed / "store", create=True)
+    code = READER.replace("report =", "raise SystemExit('opened!')  # ")
+    command = [sys.executable, "-c", code, str(closed / "store"), str(HERE)]
+    if os.getuid() != 0:
+        closed.chmod(0)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    closed.chmod(0o700)
+    assert "LocationError" in done.stderr, done.stderr
+    assert "cannot be reached (Permission denied)" in done.stderr
+
+
 @pytest.mark.parametrize("what", ["folder", pytest.param("chunks", marks=pytest.mark.slow)])
 def test_a_read_only_store_can_be_read_and_says_that_it_cannot_be_written(
-    tmp_path: Path, what: str
+    open_folder: Path, what: str
 ) -> None:
-    home = tmp_path / "shared"
+    home = open_folder
     cache = store.Cache.open(home / "store", create=True)
     ingest(cache, OLD)
     before = everything(cache.snapshot())
     folder = Path(cache.location)
-    for parent in (home, *home.parents):
-        if os.getuid() == 0 and parent.is_relative_to(tmp_path.parents[1]):
-            parent.chmod(0o755)  # nobody may pass, too
     if what == "chunks":  # the lock can be taken, the store not be written
         for path in (folder, folder / ".emohead.lock"):
             path.chmod(0o777)
