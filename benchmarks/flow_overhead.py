@@ -43,7 +43,7 @@ def clips(folder: Path, count: int, first: int = 0) -> Path:
     source = folder.parent / "source"
     short = source / "short.mp4"
     if not short.exists():
-        make_samples(source, emotions=("happy",), sentences=("s1",), size=SIZE)
+        make_samples(source, emotions=("happy",), sentences=("s1",))
         whole = sorted(source.glob("iris*.mp4"))[0]
         subprocess.run(
             [ffmpeg_exe(), "-v", "error", "-y", "-i", str(whole), "-t", "2", str(short)], check=True
