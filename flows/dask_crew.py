@@ -5,6 +5,7 @@ scheduler. A clip that kills its worker comes back as `KilledWorker` after the s
 `allowed-failures`; what follows is the same as on one machine.
 """
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -84,6 +85,7 @@ def dask_crew(spec: str) -> Iterator[DaskCrew]:
     Raises:
         ClusterGone: nobody answers, no worker comes, or the workers run another emohead.
     """
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # a line per worker otherwise
     with config.set(WORKER_CONFIG):
         own = None
         if spec.partition(":")[0] in ("local", "slurm", "kubernetes"):
