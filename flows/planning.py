@@ -141,7 +141,8 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     profile = profile_of(config)
     before = newest(config.store)
     known = known_files(before, config.dataset)
-    scanned = scan(config.data, config.corpus, shots=config.shots, known=known)
+    # Absolute: workers elsewhere, later scans and the clip table must mean the same file.
+    scanned = scan(config.data.absolute(), config.corpus, shots=config.shots, known=known)
     keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)
     force: list[str | tuple[str, str]] = list(config.force)

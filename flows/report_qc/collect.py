@@ -51,7 +51,7 @@ class ClipView:
     @property
     def link(self) -> str:
         """Address of the source file."""
-        return self.uri if urlsplit(self.uri).scheme else Path(self.uri).as_uri()
+        return self.uri if urlsplit(self.uri).scheme else Path(self.uri).absolute().as_uri()
 
     def quality(self, key: str) -> Any:
         """A measured number, or None."""

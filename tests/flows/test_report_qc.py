@@ -127,3 +127,11 @@ def test_curves_mark_where_no_face_was():
     assert timeline_svg(None, None) == ""
     bars = histogram_svg(np.array([1.0, 2.0, 30.0]), None, 10.0)
     assert bars.count('class="bad"') > 0 < bars.count('class="limit"')
+
+
+def test_a_clip_of_a_relative_folder_has_a_link_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    relative = ClipView("a", "a", "videos/a.mp4", "ann", "sad", 1, 100, {}, {})
+    assert relative.link == (tmp_path / "videos/a.mp4").as_uri()
