@@ -121,7 +121,8 @@ def _clip(job: Job, source: ClipSource, profile: Profile) -> ClipRecord:
     wanted = list(slot.cells)
     try:
         given = _given(job, source, wanted, profile)
-        result = process_clip(source, wanted, profile, given, size=job.size)
+        known = _known_facts(job, source)
+        result = process_clip(source, wanted, profile, given, size=job.size, known=known)
     except OSError as error:
         # The file was out of reach: nothing is written, so that the next run plans it again.
         return _record(source, _unusable(source, wanted, f"{AWAY}{error}"))
@@ -177,3 +178,14 @@ def _given(job: Job, source: ClipSource, wanted: list[str], profile: Profile) ->
         and name in job.before.features(job.dataset)
         and job.before.state(job.dataset, source.clip_id, name) == "valid"
     }
+
+
+def _known_facts(job: Job, source: ClipSource) -> dict[str, Any]:
+    """What earlier runs recorded of the same content."""
+    if job.before is None or not job.before.has_dataset(job.dataset):
+        return {}
+    table = job.before.table(job.dataset)
+    row = table.row_of.get(source.clip_id)
+    if row is None or table.value("content", row) != source.content:
+        return {}
+    return json.loads(str(table.value("facts", row)) or "{}")

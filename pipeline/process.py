@@ -61,6 +61,7 @@ def process_clip(
     given: Mapping[str, np.ndarray] | None = None,
     *,
     size: int | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> ClipResult:
     """Compute the wanted features of a clip.
 
@@ -70,6 +71,8 @@ def process_clip(
         profile: who computes them.
         given: features that exist already; they are used, not made again.
         size: side of the frames; only to hold the caller against the profile.
+        known: facts that an earlier run recorded of the same content. A run of a few features
+            measures a part of the quality only; the rest stays as it was measured.
 
     Raises:
         ProfileError: a feature the profile does not have, or another frame size than the profile's.
@@ -92,12 +95,17 @@ def process_clip(
         for encoder in needed:
             run.encode(encoder, wanted)
         with result.timed("quality"):
-            result.facts["quality"] = quality.measure(
+            measured = quality.measure(
                 {n: a for n, a in run.features.items() if TOKENS not in n},
                 run.sound,
                 source.transcript,
             )
-            run.judge()
+            earlier = dict(known or {})
+            result.facts["quality"] = {**earlier.get("quality", {}), **measured}
+            encoders = {**earlier.get("encoders", {}), **result.facts.get("encoders", {})}
+            if encoders:
+                result.facts["encoders"] = encoders
+            run.judge(earlier)
     except (MediaError, RejectedClip) as reason:
         result.frames = 0
         result.arrays.clear()
@@ -192,15 +200,15 @@ class _Run:
                 if spec.name in wanted:
                     self.result.tokens[spec.name] = table
 
-    def judge(self) -> None:
-        """Hold the numbers against the limits.
+    def judge(self, earlier: Mapping[str, Any]) -> None:
+        """Hold the numbers of this run and of earlier ones against the limits.
 
         Raises:
             RejectedClip: a flag that the profile rejects.
         """
         crop = [e.config for e in self.profile.encoders if isinstance(e.config, RgbConfig)]
         limits = crop[0].quality if crop else QualityConfig()
-        flags = judge(self.result.facts, limits)
+        flags = judge({**earlier, **self.result.facts}, limits)
         self.result.facts["flags"] = flags
         refused = [f"{FLAGS[name]}: {flags[name]}" for name in limits.reject if name in flags]
         if refused:

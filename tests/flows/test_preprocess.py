@@ -84,6 +84,26 @@ def test_a_new_clip_costs_one_clip(clips: Path, sample_clips: Path) -> None:
     assert all("new clip" in what for what in summary["reasons"])
 
 
+def test_a_run_of_one_feature_loses_no_measurement(clips: Path) -> None:
+    few = next(clips.glob("*.mp4"))
+    for path in clips.iterdir():
+        if path.stem != few.stem:
+            path.unlink()
+    preprocess(config(clips, workers=1))
+    store = str(clips.parent / "store")
+
+    def facts() -> dict[str, Any]:
+        return json.loads(Cache.open(store).snapshot().clips(DATASET).facts.iloc[0])
+
+    before = facts()
+    preprocess(config(clips, workers=1, features=("face/mar",), force=("face/mar",)))
+    after = facts()
+    assert after["quality"] == before["quality"]
+    assert after["flags"] == before["flags"]
+    assert after["encoders"] == before["encoders"]
+    assert {"sharpness", "audio_level_dbfs", "mar_range"} <= set(after["quality"])
+
+
 def test_bad_files_are_named_and_good_ones_processed(clips: Path) -> None:
     (clips / "letter.mp4").write_text("Dear sir, this is no film.")
     silent = clips / "iris_happy_s1.mp4"

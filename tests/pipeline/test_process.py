@@ -106,6 +106,26 @@ def test_given_features_are_used_and_give_the_same(
         process_clip(source, ["expression/semantic"], profile, short)
 
 
+def test_a_run_of_one_feature_keeps_what_others_measured(
+    processed: Any, profile: Profile, shared_data: Path
+):
+    whole = processed(MEAD)
+    source = scan(shared_data / "real" / MEAD).clips[0]
+    given = {"face/landmarks": whole.arrays["face/landmarks"]}
+    known = {
+        "video": {"cuts_s": [1.2]},
+        "quality": {"sharpness": 3.0, "mar_range": [7.0, 8.0]},
+        "encoders": {"minilm": {"source": "known"}, "pose": {"old": True}},
+    }
+    again = process_clip(source, ["face/mar", "pose/camera"], profile, given, known=known)
+    measured = again.facts["quality"]
+    assert measured["sharpness"] == 3.0  # no picture was read: what was seen then still holds
+    assert measured["mar_range"] == whole.facts["quality"]["mar_range"]  # measured anew
+    assert again.facts["encoders"]["minilm"] == {"source": "known"}
+    assert again.facts["encoders"].get("pose") == whole.facts["encoders"].get("pose", {"old": True})
+    assert {"blur", "cuts"} <= set(again.facts["flags"])
+
+
 def test_the_same_clip_gives_the_same_bits(processed: Any, profile: Profile, shared_data: Path):
     source = scan(shared_data / "real" / OLD).clips[0]
     wanted = ["video/rgb", "face/landmarks", "pose/camera", "parsing/selfie"]
