@@ -1,0 +1,47 @@
+"""Parameters of a video's looks: what lies behind the head, where it is seen from, its marks."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from flows.config_base import FlowConfig
+
+
+class Look(FlowConfig):
+    """What a synthesised video looks like, besides face and voice."""
+
+    size: int | None = Field(
+        default=None,
+        ge=64,
+        le=2048,
+        multiple_of=2,
+        description="Side of the video in pixels; none: that of the stored frames",
+    )
+    background: str = Field(
+        default="original",
+        description="original, transparent (.mov, .webm), a picture, a video, or a colour",
+    )
+    background_fit: Literal["exact", "cover"] = Field(
+        default="exact",
+        description="A background of another aspect or too small: refused, or made to cover",
+    )
+    background_end: Literal["refuse", "loop", "hold"] = Field(
+        default="refuse",
+        description="A background video shorter than the speech: refused, begun again, held",
+    )
+    pose_from: str | None = Field(
+        default=None, description="Clip of the store whose head movements are taken"
+    )
+    orbit: float | None = Field(
+        default=None, gt=0, le=180, description="Camera circles: largest turn to the sides, degrees"
+    )
+    orbit_pitch: float = Field(
+        default=0.0, ge=0, le=90, description="Largest turn of the circling camera up and down"
+    )
+    orbit_seconds: float = Field(default=6.0, gt=0.5, description="One whole turn, seconds")
+    visible_mark: bool = Field(
+        default=True, description="The word 'synthetic' in the corner of every frame"
+    )
+    content_credentials: bool = Field(
+        default=True, description="Sign the video (C2PA) where c2pa-python is installed"
+    )
