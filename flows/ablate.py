@@ -13,6 +13,7 @@ from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call, note_text
 from flows.presets import Preset, configured, network_settings
 from flows.progress import step
+from flows.store_features import named
 from flows.train_audio_expression import training_data
 from models import TrainConfig
 from store import Cache
@@ -33,7 +34,13 @@ class AblationFlowConfig(FlowConfig):
     settings: dict[str, Any] = Field(
         default_factory=dict, description="TrainConfig fields that differ from the preset"
     )
-    names: FeatureNames = Field(default_factory=FeatureNames, description="Cells that are read")
+    names: FeatureNames = Field(
+        default_factory=FeatureNames, description="Cells that are read; unset: the profile's"
+    )
+    profile: str | None = Field(
+        default=None,
+        description="Profile whose features are read; none: the one that made the store",
+    )
 
 
 @flow(name="ablate", flow_run_name="ablate {config.dataset}", persist_result=False)
@@ -49,11 +56,13 @@ def ablate(config: AblationFlowConfig) -> dict[str, str]:
 
     train = configured(TrainConfig, network_settings(config.preset), config.settings, "network")
     chosen = AblationConfig(config.rows, config.seeds, train)
+    cache = Cache.open(config.store)
+    config = named(config, cache, cache.snapshot())
     fit = HyperplaneFlowConfig(
         store=config.store, dataset=config.dataset, expression=config.names.expression
     )
     call(fit_hyperplanes, fit)
-    snapshot = Cache.open(config.store).snapshot()
+    snapshot = cache.snapshot()
     data = training_data(snapshot, config.dataset, config.names, config.out / "packs")
     with step("train ablations", unit="cells") as bar:
 

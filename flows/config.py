@@ -7,6 +7,7 @@ from pydantic import Field
 
 from flows.config_base import FlowConfig
 from flows.features import FeatureNames
+from flows.synthesis.look import Look
 
 Workers = Annotated[int, Field(ge=1, le=256)]
 
@@ -62,14 +63,20 @@ class PreprocessConfig(FlowConfig):
     prune: bool = Field(
         default=False, description="Remove clips whose source is gone from the folder"
     )
+    rehash: bool = Field(
+        default=False,
+        description="Read every file anew, also where path, size and modification time say that "
+        "it cannot have changed",
+    )
 
 
 class UpdateConfig(PreprocessConfig):
     """Raw clips to valid cells, their hyperplanes, and a release."""
 
     hyperplanes: bool = Field(default=True, description="Fit emotion hyperplanes on what changed")
-    expression: str = Field(
-        default="expression/semantic", description="Feature the hyperplanes live in"
+    expression: str | None = Field(
+        default=None,
+        description="Feature the hyperplanes live in; none: the expression of the profile",
     )
     release: str | None = Field(
         default=None, description="Name of the release, e.g. 'mead-{date}'; none: make none"
@@ -96,7 +103,11 @@ class HyperplaneFlowConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field(default="clips", description="Group of the store")
-    expression: str = Field(default="expression/semantic", description="Feature the planes live in")
+    expression: str | None = Field(
+        default=None,
+        description="Feature the planes live in; none: the expression of the profile that made "
+        "the store",
+    )
 
 
 class AudioExpressionFlowConfig(FlowConfig):
@@ -104,7 +115,13 @@ class AudioExpressionFlowConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
+    names: FeatureNames = Field(
+        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
+    )
+    profile: str | None = Field(
+        default=None,
+        description="Profile whose features are read; none: the one that made the store",
+    )
     ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
     out: Path = Field(description="Folder of the checkpoint")
     preset: Literal["demo", "paper"] = Field(
@@ -120,7 +137,13 @@ class HeadFlowConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
+    names: FeatureNames = Field(
+        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
+    )
+    profile: str | None = Field(
+        default=None,
+        description="Profile whose features are read; none: the one that made the store",
+    )
     ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
     identity: str = Field(description="Whose head")
     out: Path = Field(description="Folder of the head")
@@ -137,9 +160,13 @@ class SynthesizeConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
+    names: FeatureNames = Field(
+        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
+    )
     ref: str = Field(default="main", description="Branch, tag or snapshot id")
-    profile: str = Field(default="embedded", description="Set of encoders that made the cache")
+    profile: str | None = Field(
+        default=None, description="Set of encoders; none: those that made the store"
+    )
     overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
     identity: str = Field(description="Whose head speaks")
     head: Path = Field(description="Folder of the head")
@@ -152,13 +179,22 @@ class SynthesizeConfig(FlowConfig):
     words: tuple[tuple[str, float, float], ...] = Field(
         default=(), description="(word, start, end) in seconds where known; none: recognised"
     )
+    text: str | None = Field(
+        default=None, description="What is said, where known without times; none: recognised"
+    )
+    timeline: Path | None = Field(
+        default=None, description="The emotions as a YAML file, instead of `emotion`"
+    )
     render_size: int | None = Field(
         default=None,
         ge=32,
         le=1024,
         description="Side the head is rendered at; none: the frames' side",
     )
-    out: Path = Field(description="Video to write (.mp4)")
+    look: Look = Field(
+        default_factory=lambda: Look(), description="Background, views, size and marks"
+    )
+    out: Path = Field(description="Video to write: .mp4, .mov or .webm")
 
 
 class EvaluateConfig(FlowConfig):
@@ -166,7 +202,13 @@ class EvaluateConfig(FlowConfig):
 
     store: str = Field(description="Folder or URL of the icechunk store")
     dataset: str = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(default_factory=lambda: FeatureNames(), description="Cells to read")
+    names: FeatureNames = Field(
+        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
+    )
+    profile: str | None = Field(
+        default=None,
+        description="Profile whose features are read; none: the one that made the store",
+    )
     ref: str = Field(default="main", description="Branch, tag or snapshot id they were made from")
     network: Path = Field(description="Folder of the audio-expression checkpoint")
     heads: Path = Field(description="Folder of the heads, one folder an identity")

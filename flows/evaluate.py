@@ -12,6 +12,7 @@ from flows.config import EvaluateConfig
 from flows.fit_hyperplanes import read_planes
 from flows.orchestra import call, note_table
 from flows.progress import step
+from flows.store_features import named
 from flows.train_audio_expression import evaluate as score_network
 from flows.train_audio_expression import packs_of, training_data
 from flows.train_head import head_clips, head_data
@@ -73,7 +74,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         NothingToDo: the store holds no hyperplanes.
         CheckpointError: the network was trained on another store.
     """
-    snapshot = Cache.open(config.store).snapshot(config.ref)
+    cache = Cache.open(config.store)
+    snapshot = cache.snapshot(config.ref)
+    config = named(config, cache, snapshot)
     tables: dict[str, Rows] = {}
     missing: dict[str, str] = {}
     with step("evaluate"):

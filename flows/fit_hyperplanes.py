@@ -14,6 +14,7 @@ from flows.errors import NothingToDo
 from flows.orchestra import call, note_table
 from flows.progress import step
 from flows.reading import cells_key, clips_with
+from flows.store_features import expression_of
 from pipeline.hyperplane_record import from_record, to_record
 from pipeline.hyperplanes import POOLED, HyperplaneSet, fit_scopes
 from store import Cache, Snapshot
@@ -57,20 +58,21 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
     with step("fit hyperplanes"):
         cache = Cache.open(config.store)
         snapshot = cache.snapshot()
-        clip_ids = clips_with(snapshot, config.dataset, (config.expression, MAR))
+        expression = expression_of(cache, config.dataset, config.expression)
+        clip_ids = clips_with(snapshot, config.dataset, (expression, MAR))
         if not clip_ids:
             raise NothingToDo(
-                f"no clip of {config.dataset!r} has valid {config.expression} and {MAR} cells; run "
+                f"no clip of {config.dataset!r} has valid {expression} and {MAR} cells; run "
                 "`emohead preprocess` on videos that show a face"
             )
-        key = cells_key(snapshot, config.dataset, clip_ids, (config.expression, MAR))
-        stored = stored_planes(snapshot, config.dataset, config.expression)
+        key = cells_key(snapshot, config.dataset, clip_ids, (expression, MAR))
+        stored = stored_planes(snapshot, config.dataset, expression)
         if POOLED in stored and stored[POOLED][1].get("cells") == key:
-            sets = read_planes(snapshot, config.dataset, config.expression)
+            sets = read_planes(snapshot, config.dataset, expression)
             refused = stored[POOLED][1].get("refused", {})
             return _summary(sets, refused, snapshot.id, reused=True)
-        names = expression_names(config.expression)
-        sets, refused = call(fit, snapshot, config.dataset, config.expression, clip_ids, names)
+        names = expression_names(expression)
+        sets, refused = call(fit, snapshot, config.dataset, expression, clip_ids, names)
         metadata = {"flow": "fit-hyperplanes", "cells": key}
         identity = snapshot.clips(config.dataset).identity
         message = f"hyperplanes of {len(sets)} scopes"
@@ -79,12 +81,12 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
             for scope, planes in sets.items():
                 arrays, attributes = to_record(planes)
                 session.put_hyperplanes(
-                    config.expression,
+                    expression,
                     scope,
                     arrays,
                     attributes | origin,
                     clips=[c for c in clip_ids if scope in (POOLED, identity[c])],
-                    reads=(config.expression, MAR),
+                    reads=(expression, MAR),
                 )
         if session.superseded_fits:
             # Another writer changed what these planes were made from: fit what is there now.

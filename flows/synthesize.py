@@ -1,154 +1,191 @@
-"""Flow `synthesize`: sound and a timeline of emotions to a video of one identity."""
+"""Flow `synthesize`: sound and a timeline of emotions to a video of one identity.
+
+What is heard and every piece of video that is whole lie in a folder beside the video until it is
+done (`.NAME.parts`): a run that was killed goes on there, and ends with the same frames.
+"""
 
 import json
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Int16
+from filelock import FileLock, Timeout
+from jaxtyping import Float32
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows import reuse
 from flows.config import SynthesizeConfig
-from flows.errors import NothingToDo
-from flows.features import FeatureNames
+from flows.errors import FlowError
 from flows.orchestra import call
 from flows.progress import step
-from flows.train_head import head_clips, head_data
-from models import Speech, SpeechFeatures, load, read_steps, speak
-from pipeline.features import TOKENS
-from pipeline.profiles import Profile, load_profile
-from pipeline.sound import read_sound, speech_inputs
+from flows.reading import cells_key
+from flows.store_features import listening_profile, named
+from flows.synthesis.driving import Driving, driving
+from flows.synthesis.hearing import heard
+from flows.synthesis.preflight import Request, checked
+from flows.synthesis.provenance import TOOL, file_hash, key_of, provenance
+from flows.synthesis.staging import staged
+from flows.train_head import head_clips, head_features
+from models import speak
+from pipeline.profiles import Profile
 from pipeline.transcript import Transcript, Word
-from render.head_data import HeadData
 from store import Cache, Snapshot
 
-CALM = ("neutral", "calm", "")
-SHORTEST_TRACK = 12
-"""Frames; below half a second the head would shuttle visibly."""
+_SPEECH = "speech.npz"
 
 
 @dataclass(frozen=True)
-class DrivingTrack:
-    """Where the head looks while it speaks: poses, torso and background of a recorded clip."""
+class Spoken:
+    """What the networks made of the sound."""
 
-    clip_id: str
-    data: HeadData
-    """The usable stretch of the clip."""
+    arrays: dict[str, np.ndarray]
+    """`alpha` [V, k] as the head reads it; `alpha_tilde`, `margin`, `shift`, `tags` beside it."""
+    facts: dict[str, Any]
+    seconds: dict[str, float]
 
-    def order(self, frames: int) -> Int[np.ndarray, " frames"]:
-        """Rows for a video of ``frames`` frames."""
-        return there_and_back(len(self.data.cameras), frames)
-
-
-def there_and_back(length: int, frames: int) -> Int[np.ndarray, " frames"]:
-    """To the end, back to the start, and so on: no jump, whatever the lengths.
-
-    >>> there_and_back(3, 7)
-    array([0, 1, 2, 1, 0, 1, 2])
-    """
-    there = np.arange(length)
-    return np.resize(np.concatenate([there, there[-2:0:-1]]), frames)
-
-
-def driving_track(
-    snapshot: Snapshot, dataset: str, identity: str, names: FeatureNames
-) -> DrivingTrack:
-    """The longest stretch with a pose in every frame, of a calm clip if there is one.
-
-    Raises:
-        NothingToDo: no clip has a pose in at least half a second of consecutive frames.
-    """
-    table = snapshot.clips(dataset)
-    best: tuple[tuple[bool, int], str, slice] | None = None
-    for clip_id in head_clips(snapshot, dataset, identity, names):
-        cameras = snapshot.read(dataset, names.camera, clip_id)
-        run = longest_run(np.asarray(np.isfinite(cameras).all(axis=(1, 2))))
-        rank = (table.emotion[clip_id] in CALM, run.stop - run.start)
-        if best is None or rank > best[0]:
-            best = rank, clip_id, run
-    if best is None or best[0][1] < SHORTEST_TRACK:
-        raise NothingToDo(
-            f"identity {identity!r} has no clip with a pose in {SHORTEST_TRACK} consecutive frames "
-            f"(longest: {best[0][1] if best else 0}); add a clip in which the face stays visible"
-        )
-    _, clip_id, run = best
-    data = head_data(snapshot, dataset, [clip_id], names, thin=False)
-    return DrivingTrack(clip_id, data.take(np.arange(run.start, run.stop)))
-
-
-def longest_run(good: np.ndarray) -> slice:
-    """The longest stretch of True; empty if there is none."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(np.int8), [0]])))
-    starts, stops = edges[::2], edges[1::2]
-    if not len(starts):
-        return slice(0, 0)
-    at = int((stops - starts).argmax())
-    return slice(int(starts[at]), int(stops[at]))
-
-
-def heard(
-    profile: Profile, audio: Path, names: FeatureNames, transcript: Transcript | None = None
-) -> tuple[SpeechFeatures, dict[str, Any]]:
-    """Speech features of a sound file by the encoders that made the cache, and their remarks."""
-    inputs = speech_inputs(read_sound(audio), transcript)
-    arrays: dict[str, np.ndarray] = {}
-    for encoder in profile.encoders:
-        if {spec.name for spec in encoder.outputs} & {names.audio, names.emotion, names.text}:
-            arrays |= encoder.encode(inputs)
-    return (
-        SpeechFeatures(
-            read_steps(arrays[names.audio]),
-            read_steps(arrays[names.emotion]),
-            arrays[names.text + TOKENS],
-            arrays[names.text],
-        ),
-        inputs.facts,
-    )
+    @property
+    def alpha(self) -> Float32[np.ndarray, "frames k"]:
+        """Steered coefficients, whitened."""
+        return self.arrays["alpha"]
 
 
 @task(name="hear and speak", cache_policy=NO_CACHE, persist_result=False)
 def expression_of(
-    config: SynthesizeConfig, profile: Profile
-) -> tuple[Speech, SpeechFeatures, dict[str, Any]]:
-    """Sound to steered expression coefficients."""
-    with step("hear, predict expression"):
+    config: SynthesizeConfig, profile: Profile, request: Request, folder: Path
+) -> Spoken:
+    """Sound to steered expression coefficients; found again in `folder` after a kill."""
+    names = (config.names.audio, config.names.emotion, config.names.text)
+    key = {
+        "sound": key_of(request.samples, config.words, config.text),
+        "encoders": {name: profile.identity_of(name) for name in names},
+        "network": file_hash(request.checkpoint.path),
+        "emotion": request.emotion,
+        "identity": config.identity,
+    }
+    reuse.start(folder, key)
+    kept = folder / _SPEECH
+    if kept.is_file():
+        with np.load(kept) as file:
+            arrays = {name: file[name] for name in file.files}
+        facts = json.loads(str(arrays.pop("facts")))
+        return Spoken(arrays, facts, {"hear": 0.0, "speak": 0.0})
+    began = time.monotonic()
+    with step("hear", total=request.frames, unit="frames") as bar:
+        features, facts = heard(
+            profile,
+            request.samples,
+            config.names,
+            known_words(config),
+            progress=lambda done, _: bar.update(done),
+        )
+    middle = time.monotonic()
+    with step("predict expression"):
+        speech = speak(request.checkpoint, features, request.emotion, config.identity)
+    arrays = {
+        "alpha": speech.alpha,
+        "alpha_tilde": speech.prediction.alpha_tilde,
+        "margin": speech.steered.margin,
+        "shift": speech.steered.shift,
+        "tags": np.array(speech.steered.tags, np.str_),
+    }
+    draft = folder / f".draft-{_SPEECH}"
+    np.savez(draft, facts=np.array(json.dumps(facts, default=str)), **arrays)
+    draft.replace(kept)
+    seconds = {"hear": middle - began, "speak": time.monotonic() - middle}
+    return Spoken(arrays, facts, seconds)
+
+
+def known_words(config: SynthesizeConfig) -> Transcript | None:
+    """What is said, where the caller knows.
+
+    Raises:
+        InputError: a word that ends before it starts.
+    """
+    if config.words:
         words = tuple(Word(*word) for word in config.words)
-        text = " ".join(word.text for word in words)
-        known = Transcript(text, words, source="sidecar") if words else None
-        features, facts = heard(profile, config.audio, config.names, known)
-        speech = speak(load(config.network), features, config.emotion, config.identity)
-    return speech, features, facts
+        return Transcript(" ".join(word.text for word in words), words, source="sidecar")
+    return Transcript(config.text, source="known") if config.text else None
 
 
 @task(name="render video", cache_policy=NO_CACHE, persist_result=False)
 def render_video(
     config: SynthesizeConfig,
-    alpha: Float[np.ndarray, "frames k"],
-    sound: Int16[np.ndarray, " samples"],
-    track: DrivingTrack,
-    everything: HeadData,
-) -> None:
-    """Head over torso over background, frame by frame, into the file."""
-    from render.backdrop import TorsoLayers, background_plate
-    from render.compositing import compose
-    from render.head import load_head
-    from render.video import VideoWriter
+    request: Request,
+    spoken: Spoken,
+    course: Driving,
+    snapshot: Snapshot,
+    folder: Path,
+) -> tuple[Path, dict[str, Any]]:
+    """Head over torso over background, frame by frame; the finished, marked file."""
+    from render.content_credentials import sign, why_not
+    from render.segments import Segments
+    from render.soundtrack import write_soundtrack
+    from render.xmp import add_xmp, tags, xmp_packet
 
-    head = load_head(config.head)
-    size = config.render_size or track.data.size
-    layers = TorsoLayers.of(track.data, background_plate(everything))
-    under = [layers.layer(row) for row in range(len(track.data.frames))]
-    rows = track.order(len(alpha))
-    with (
-        step("render video", total=len(alpha), unit="frames") as bar,
-        VideoWriter(config.out, track.data.size, sound) as video,
-    ):
-        for row, coefficients in zip(rows, alpha, strict=True):
-            rgb, opacity = head.render(track.data.cameras[row], coefficients, size)
-            video.write(compose(rgb, opacity, under[row]))
-            bar.advance()
+    clips = sorted({*head_clips(snapshot, config.dataset, config.identity, config.names),
+                    *filter(None, (course.poses_of, course.body_of))})  # fmt: skip
+    background = Path(config.look.background)
+    key = {
+        "version": TOOL,
+        "frames": key_of(spoken.alpha, course.cameras, course.body_of, course.rows),
+        "head": file_hash(config.head / "head.safetensors"),
+        "look": config.look.model_dump(),
+        "background": file_hash(background) if background.is_file() else None,
+        "render_size": config.render_size,
+        "cells": cells_key(
+            snapshot, config.dataset, clips, (config.names.camera,), names=config.names.model_dump()
+        ),
+        "pictures": cells_key(
+            snapshot,
+            config.dataset,
+            head_clips(snapshot, config.dataset, config.identity, config.names),
+            head_features(config.names),
+        ),
+    }
+    reuse.start(folder, key)
+    stage = staged(config, snapshot, spoken.alpha, course)
+    frames = len(spoken.alpha)
+    began = time.monotonic()
+    with Segments(folder / "pieces", stage.scene.size, request.coding) as segments:
+        there = segments.done
+        note = f"{there} of {frames} were there" if there else ""
+        with step("render video", total=frames - there, unit="frames") as bar:
+            for frame in stage.scene.frames(there):
+                segments.write(frame)
+                bar.advance(note=note)
+    rendered = time.monotonic()
+    with step("sound, marks"):
+        origin = provenance(config.head, request.checkpoint.path, snapshot.id)
+        sound = write_soundtrack(config.audio, folder / "sound.s16", frames)
+        tool = " ".join(TOOL)
+        joined = folder / f"joined{config.out.suffix}"
+        segments.join(joined, sound, tags(tool, origin), frames)
+        marks: dict[str, Any] = {
+            "visible": stage.scene.mark is not None,
+            "xmp": add_xmp(joined, xmp_packet(tool, origin)),
+            "tags": True,
+        }
+        if not config.look.content_credentials:
+            marks["c2pa"] = "not signed: switched off"
+        elif reason := why_not(joined):
+            marks["c2pa"] = f"not signed: {reason}"
+        else:
+            signed = folder / f"signed{config.out.suffix}"
+            marks["c2pa"] = f"signed with {sign(joined, signed, TOOL, origin)}"
+            joined = signed
+    return joined, {
+        "size": stage.scene.size,
+        "background": stage.background,
+        "marks": marks,
+        "provenance": origin,
+        "resumed_at": there,
+        "seconds": {"render": rendered - began, "join": time.monotonic() - rendered},
+        **course.record(stage.seen),
+    }
 
 
 @flow(name="synthesize", flow_run_name="synthesize {config.identity}", persist_result=False)
@@ -159,37 +196,70 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
         What was heard and shown, JSON-able; arrays lie beside the video (`<video>.npz`).
 
     Raises:
-        MediaError: the sound cannot be used.
+        FlowError: options that contradict each other, an identity without head, another run that
+            is writing this video.
+        MediaError: the sound or a background video cannot be used.
         EmotionError: the timeline does not fit the sound, or names an emotion without hyperplane.
+        RenderError: a background that does not fit, an ending that names no coding.
     """
-    snapshot = Cache.open(config.store).snapshot(config.ref)
-    profile = load_profile(config.profile, **config.overrides)
-    speech, _, facts = call(expression_of, config, profile)
-    track = driving_track(snapshot, config.dataset, config.identity, config.names)
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    clip_ids = head_clips(snapshot, config.dataset, config.identity, config.names)
-    everything = head_data(snapshot, config.dataset, clip_ids, config.names)
-    samples = read_sound(config.audio)
-    sound = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    call(render_video, config, speech.alpha, sound, track, everything)
-    arrays = config.out.with_suffix(".npz")
-    np.savez_compressed(
-        arrays,
-        alpha=speech.alpha,
-        alpha_tilde=speech.prediction.alpha_tilde,
-        margin=speech.steered.margin,
-        shift=speech.steered.shift,
-        tags=np.array(speech.steered.tags),
+    request = checked(config)
+    cache = Cache.open(config.store)
+    snapshot = cache.snapshot(config.ref)
+    config = named(config, cache, snapshot)
+    frames = request.frames
+    course = driving(snapshot, config.dataset, config.identity, config.names, frames, config.look)
+    check_background(config, snapshot, frames)
+    profile = listening_profile(
+        snapshot, config.dataset, config.names, config.profile, config.overrides
     )
-    record = {
-        "video": str(config.out),
-        "identity": config.identity,
-        "audio": str(config.audio),
-        "emotion": config.emotion,
-        "frames": len(speech.alpha),
-        "driving_clip": track.clip_id,
-        "heard": facts,
-        "snapshot": snapshot.id,
-    }
-    config.out.with_suffix(".json").write_text(json.dumps(record, indent=1, default=str))
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    parts = config.out.with_name(f".{config.out.name}.parts")
+    parts.mkdir(exist_ok=True)
+    lock = FileLock(parts / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise FlowError(
+            f"{config.out} is being written by another run (it holds {parts}/lock); wait for it, "
+            "or name another video with --video"
+        ) from error
+    try:
+        spoken = call(expression_of, config, profile, request, parts / "speech")
+        draft, shown = call(
+            render_video, config, request, spoken, course, snapshot, parts / "frames"
+        )
+        seconds = spoken.seconds | shown.pop("seconds")
+        record = {
+            "video": str(config.out),
+            "identity": config.identity,
+            "audio": str(config.audio),
+            "emotion": request.emotion,
+            "frames": frames,
+            **shown,
+            "heard": spoken.facts,
+            "snapshot": snapshot.id,
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        }
+        np.savez_compressed(config.out.with_suffix(".npz"), **spoken.arrays)
+        config.out.with_suffix(".json").write_text(json.dumps(record, indent=1, default=str))
+        draft.replace(config.out)
+        shutil.rmtree(parts)
+    finally:
+        lock.release()
     return record
+
+
+def check_background(config: SynthesizeConfig, snapshot: Snapshot, frames: int) -> None:
+    """Open the background before the long work, so that what does not fit is said at once.
+
+    Raises:
+        RenderError: it does not fit, or is none.
+        MediaError: a video that cannot be used.
+    """
+    from flows.synthesis.staging import frame_size
+    from render.backgrounds import ORIGINAL, TRANSPARENT, open_background
+
+    look = config.look
+    if look.background not in (ORIGINAL, TRANSPARENT):
+        size = frame_size(config, snapshot)
+        open_background(look.background, size, frames, look.background_fit, look.background_end)

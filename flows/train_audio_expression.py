@@ -22,6 +22,7 @@ from flows.orchestra import call, note_table
 from flows.presets import configured, network_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
+from flows.store_features import named
 from models import (
     SpeechFeatures,
     SplitKey,
@@ -176,7 +177,9 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
     Raises:
         NothingToDo: no clip has both sound and a face.
     """
-    snapshot = Cache.open(config.store).snapshot(config.ref)
+    cache = Cache.open(config.store)
+    snapshot = cache.snapshot(config.ref)
+    config = named(config, cache, snapshot)
     data = training_data(snapshot, config.dataset, config.names, packs_of(config.out))
     settings = configured(TrainConfig, network_settings(config.preset), config.settings, "network")
     key = {

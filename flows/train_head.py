@@ -19,10 +19,11 @@ from flows.orchestra import call
 from flows.presets import configured, head_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
+from flows.store_features import named
 from flows.train_audio_expression import splits_of
 from pipeline.face.pose import FOCAL_FACTOR
+from render.head_config import HeadConfig
 from render.head_data import HeadData, hold_out
-from render.trainer import HeadConfig
 from store import Cache, Snapshot
 
 MAX_FRAMES = 2400
@@ -135,7 +136,9 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
         NothingToDo: the identity has no clip with frames, parsing and pose.
         HeadDataError: too few usable frames.
     """
-    snapshot = Cache.open(config.store).snapshot(config.ref)
+    cache = Cache.open(config.store)
+    snapshot = cache.snapshot(config.ref)
+    config = named(config, cache, snapshot)
     clip_ids = head_clips(snapshot, config.dataset, config.identity, config.names)
     settings = configured(HeadConfig, head_settings(config.preset), config.settings, "head")
     key = {

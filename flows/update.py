@@ -9,6 +9,7 @@ from flows.config import HyperplaneFlowConfig, UpdateConfig
 from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call, note_event
 from flows.preprocess import preprocess
+from flows.store_features import expression_of
 from store import Cache
 
 
@@ -30,7 +31,11 @@ def update(config: UpdateConfig) -> dict[str, Any]:
         planes = call(
             fit_hyperplanes,
             HyperplaneFlowConfig(
-                store=config.store, dataset=config.dataset, expression=config.expression
+                store=config.store,
+                dataset=config.dataset,
+                expression=expression_of(
+                    Cache.open(config.store), config.dataset, config.expression, config.profile
+                ),
             ),
         )
     cache = Cache.open(config.store)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import Setting, nested
+from flows.commands.options import Made, Setting, nested
 
 app = typer.Typer()
 
@@ -22,6 +22,7 @@ def ablate(
     seeds: Annotated[str, typer.Option(help="One training a row and seed, e.g. 0,1,2.")] = "0,1,2",
     steps: Annotated[int, typer.Option(min=1, help="Steps a training (paper: 20,000).")] = 20_000,
     preset: Annotated[str, typer.Option(help="Sizes: paper or demo.")] = "paper",
+    profile: Made = None,
     train: Setting = None,
 ) -> None:
     """Ablations of the audio-expression network (the paper's tables IV and VI), with seeds and
@@ -49,6 +50,7 @@ def ablate(
             out=out,
             rows=tuple(row.strip() for row in rows.split(",")),
             seeds=numbers,
+            profile=profile,
             preset="paper" if preset == "paper" else "demo",
             settings=settings.get("network", {}) | {"steps": steps},
         ),

@@ -11,6 +11,7 @@ from flows.commands.options import (
     Identity,
     Out,
     Override,
+    Profile,
     Setting,
     Size,
     Workers,
@@ -48,6 +49,7 @@ def demo(
     identity: Identity = None,
     audio: Audio = None,
     emotion: Emotion = None,
+    profile: Profile = "embedded",
     workers: Workers = 2,
     size: Size = 256,
     override: Override = None,
@@ -59,7 +61,7 @@ def demo(
     Example: emohead demo --out demo-output
     """
     config = {"out": out, "data": data, "identity": identity, "audio": audio, "emotion": emotion}
-    extra = {"workers": workers, "size": size, "overrides": nested(override)}
+    extra = {"profile": profile, "workers": workers, "size": size, "overrides": nested(override)}
     _main_job(config | extra, train, own_server=True)
 
 
@@ -75,6 +77,7 @@ def run(
     identity: Identity = None,
     audio: Audio = None,
     emotion: Emotion = None,
+    profile: Profile = "embedded",
     workers: Workers = 2,
     size: Size = 256,
     override: Override = None,
@@ -85,8 +88,8 @@ def run(
     Example: emohead run videos --out out --identity M030 --emotion "neutral@0-2, happy@3-6"
     """
     config = {"out": out, "data": folder, "corpus": corpus, "identity": identity, "audio": audio}
-    extra = {"emotion": emotion, "workers": workers, "size": size, "overrides": nested(override)}
-    _main_job(config | extra, train)
+    extra = {"emotion": emotion, "profile": profile, "workers": workers, "size": size}
+    _main_job(config | extra | {"overrides": nested(override)}, train)
 
 
 @app.command()

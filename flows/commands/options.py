@@ -20,6 +20,12 @@ Workers = Annotated[
 Profile = Annotated[
     str, typer.Option("--profile", help="Encoders: embedded, paper, embedded+ddfa, paper-bisenet.")
 ]
+Made = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", help="Whose features to read; without it, the profile that made the store."
+    ),
+]
 Size = Annotated[
     int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands.options import Emotion, Json, Out, Setting, nested
+from flows.commands.options import Emotion, Json, Made, Out, Setting, nested
 
 app = typer.Typer()
 train_app = typer.Typer(help="Train from a store: network, head.", no_args_is_help=True)
@@ -29,7 +29,9 @@ def _settings(train: list[str] | None, group: str) -> dict[str, Any]:
 
 
 @app.command("fit-hyperplanes")
-def fit_hyperplanes(out: Out = OUT, store: Store = None, as_json: Json = False) -> None:
+def fit_hyperplanes(
+    out: Out = OUT, store: Store = None, profile: Made = None, as_json: Json = False
+) -> None:
     """Fit the emotion directions of every identity, and pooled, from the valid expression cells.
 
     Example: emohead fit-hyperplanes --out out
@@ -37,8 +39,12 @@ def fit_hyperplanes(out: Out = OUT, store: Store = None, as_json: Json = False) 
     from flows.config import HyperplaneFlowConfig
     from flows.fit_hyperplanes import fit_hyperplanes as flow
     from flows.orchestra import run
+    from flows.store_features import expression_of
+    from store import Cache
 
-    summary = run(flow, HyperplaneFlowConfig(store=store or str(out / "store")))
+    location = store or str(out / "store")
+    expression = expression_of(Cache.open(location), "clips", profile=profile)
+    summary = run(flow, HyperplaneFlowConfig(store=location, expression=expression))
     if as_json:
         typer.echo(json.dumps(summary))
         return
@@ -55,6 +61,7 @@ def train_network(
     out: Out = OUT,
     store: Store = None,
     ref: Ref = "main",
+    profile: Made = None,
     preset: Preset = "paper",
     train: Setting = None,
     as_json: Json = False,
@@ -70,6 +77,7 @@ def train_network(
     config = AudioExpressionFlowConfig(
         store=store or str(out / "store"),
         ref=ref,
+        profile=profile,
         out=out / "network",
         preset=preset,
         settings=_settings(train, "network"),
@@ -88,6 +96,7 @@ def train_head(
     out: Out = OUT,
     store: Store = None,
     ref: Ref = "main",
+    profile: Made = None,
     preset: Preset = "paper",
     train: Setting = None,
     as_json: Json = False,
@@ -103,6 +112,7 @@ def train_head(
     config = HeadFlowConfig(
         store=store or str(out / "store"),
         ref=ref,
+        profile=profile,
         identity=identity,
         out=out / "heads" / identity,
         preset=preset,
@@ -120,6 +130,7 @@ def synthesize(
     out: Out = OUT,
     store: Store = None,
     ref: Ref = "main",
+    profile: Made = None,
     video: Annotated[Path | None, typer.Option(help="Video; default: OUT/video.mp4.")] = None,
     render_size: Annotated[
         int | None, typer.Option(min=32, max=1024, help="Side the head is rendered at.")
@@ -137,6 +148,7 @@ def synthesize(
     config = SynthesizeConfig(
         store=store or str(out / "store"),
         ref=ref,
+        profile=profile,
         identity=identity,
         head=out / "heads" / identity,
         network=out / "network",
@@ -154,6 +166,7 @@ def evaluate(
     out: Out = OUT,
     store: Store = None,
     ref: Ref = "main",
+    profile: Made = None,
     frames: Annotated[int, typer.Option(min=1, help="Held-out frames rendered of a head.")] = 12,
     as_json: Json = False,
 ) -> None:
@@ -168,6 +181,7 @@ def evaluate(
     config = EvaluateConfig(
         store=store or str(out / "store"),
         ref=ref,
+        profile=profile,
         network=out / "network",
         heads=out / "heads",
         frames=frames,
