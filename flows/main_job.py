@@ -19,7 +19,6 @@ from flows.config import (
     SynthesizeConfig,
 )
 from flows.errors import FlowError
-from flows.features import FeatureNames
 from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call, run, server
 from flows.preprocess import preprocess
@@ -28,11 +27,13 @@ from flows.progress import finished_steps, forget_steps, step
 from flows.report.build import build_report
 from flows.sample_clips import render_samples
 from flows.server import EarlyServer
+from flows.store_features import names_in
 from flows.synthesize import synthesize
 from flows.train_audio_expression import train_audio_expression
 from flows.train_head import train_head
 from models.config import TrainConfig
-from render.trainer import HeadConfig
+from pipeline.profiles import load_profile
+from render.head_config import HeadConfig
 from store import Cache
 
 DATASET = "clips"
@@ -45,7 +46,6 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
     Returns:
         Paths of video and report, and the summary of every stage.
     """
-    names = FeatureNames()
     videos = config.data or videos or render_samples(config)
     cells = call(
         preprocess,
@@ -62,13 +62,19 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
         ),
     )
     say(cells["text"])
-    planes = call(fit_hyperplanes, HyperplaneFlowConfig(store=config.store, dataset=DATASET))
+    snapshot = Cache.open(config.store).snapshot()
+    names = names_in(snapshot, DATASET, config.profile)
+    planes = call(
+        fit_hyperplanes,
+        HyperplaneFlowConfig(store=config.store, dataset=DATASET, expression=names.expression),
+    )
     network_folder = config.out / "network"
     network = call(
         train_audio_expression,
         AudioExpressionFlowConfig(
             store=config.store,
             dataset=DATASET,
+            names=names,
             out=network_folder,
             preset=config.preset,
             settings=config.network_settings,
@@ -82,6 +88,7 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
         HeadFlowConfig(
             store=config.store,
             dataset=DATASET,
+            names=names,
             identity=identity,
             out=head_folder,
             preset=config.preset,
@@ -95,6 +102,7 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
         SynthesizeConfig(
             store=config.store,
             dataset=DATASET,
+            names=names,
             identity=identity,
             head=head_folder,
             network=network_folder,
@@ -144,6 +152,7 @@ def run_main_job(config: MainJobConfig, *, own_server: bool = False) -> dict[str
     except OSError as error:
         raise FlowError(f"{config.out} cannot be the job's folder: {error.strerror}") from error
     check_settings(config)
+    load_profile(config.profile, config.size, **config.overrides)  # missing weights are said now
     early = EarlyServer() if own_server and not server() else None
     samples = render_samples(config) if config.data is None else None
     if early is not None:
