@@ -4,20 +4,36 @@ could be done.
 Heavy imports live inside the commands: `emohead --help` answers at once.
 """
 
+import logging
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
-from flows.commands import ablate, cache, care, job, report, store, train, weights
+from flows.commands import (
+    ablate,
+    cache,
+    care,
+    inspect,
+    job,
+    report,
+    store,
+    studio,
+    synthesize,
+    train,
+    weights,
+)
 from flows.commands.options import EXIT_BUG, EXIT_NOTHING_DONE, EXIT_WRONG_USAGE
 from flows.ending import leave
 from flows.server import quiet_defaults
 
 app = typer.Typer(
     name="emohead",
-    help="Emotional talking heads: videos to a versioned feature cache, and heads trained from it.",
+    help="Emotional talking heads: videos to a versioned feature cache, and heads trained from it."
+    "\n\nExit codes: 0 done, 1 a bug (traceback), 2 wrong usage, 3 refused, or nothing useful done."
+    "\n\nExample: emohead demo --out demo-output",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -25,11 +41,50 @@ app = typer.Typer(
 app.add_typer(job.app)
 app.add_typer(cache.app)
 app.add_typer(train.app)
+app.add_typer(synthesize.app)
 app.add_typer(care.app)
 app.add_typer(ablate.app)
+app.add_typer(inspect.app)
+app.add_typer(studio.app)
 app.add_typer(store.app, name="store")
 app.add_typer(weights.app, name="weights")
 app.add_typer(report.app, name="report")
+
+
+LogJson = Annotated[
+    str | None,
+    typer.Option(
+        "--log-json",
+        envvar="EMOHEAD_LOG_JSON",
+        metavar="FILE",
+        help="Append what happens to FILE, one JSON object a line; - is standard error.",
+    ),
+]
+MetricsAt = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        envvar="EMOHEAD_METRICS",
+        metavar="FILE|HOST:PORT",
+        help="Prometheus metrics of preprocessing: a .prom file, or an address to serve them at.",
+    ),
+]
+
+
+@app.callback()
+def begin(log_json: LogJson = None, metrics: MetricsAt = None) -> None:
+    """What holds for every command."""
+    if log_json:
+        from flows.progress import silence
+        from flows.telemetry.run_log import log_to
+
+        log_to(log_json)
+        if log_json == "-":
+            silence()
+    if metrics:
+        from flows.telemetry.metrics import measure_for
+
+        measure_for(metrics)
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
@@ -77,11 +132,20 @@ def _run() -> int:
             sys.stderr.write("".join(f"emohead: {line}\n" for line in told))
             return EXIT_WRONG_USAGE
         if isinstance(error, expected_errors()):
+            tell_failure(error)
             sys.stderr.write(f"emohead: {error}\n")
             return EXIT_NOTHING_DONE
+        tell_failure(error)
         traceback.print_exc()
         return EXIT_BUG
     return 0
+
+
+def tell_failure(error: Exception) -> None:
+    """The last line of the structured log of a command that failed."""
+    from flows.telemetry.run_log import tell
+
+    tell("failed", level=logging.ERROR, reason=f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,17 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
+import av
+import numpy as np
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
+from flows.config import HyperplaneFlowConfig, PreprocessConfig
+from flows.fit_hyperplanes import fit_hyperplanes
+from flows.orchestra import call
+from flows.preprocess import preprocess
 from pipeline.samples import make_samples
 
 
@@ -31,3 +38,25 @@ def clips(sample_clips: Path, tmp_path: Path) -> Path:
     for path in sample_clips.glob("iris_*"):
         shutil.copy2(path, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def looked_at(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store to look into: one identity with hyperplanes, and a clip that was refused."""
+    folder = tmp_path_factory.mktemp("looked-at")
+    data = folder / "clips"
+    data.mkdir()
+    for path in sample_clips.glob("iris_*"):
+        shutil.copy2(path, data)
+    with av.open(str(data / "grey.mp4"), "w") as empty:
+        stream = empty.add_stream("libx264", rate=25)
+        stream.width = stream.height = 128
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((128, 128, 3), 90, np.uint8), format="rgb24")
+            frame.pts = number
+            empty.mux(stream.encode(frame))
+        empty.mux(stream.encode(None))
+    store = str(folder / "store")
+    call(cast(Any, preprocess), PreprocessConfig(data=data, store=store, size=128, workers=1))
+    call(cast(Any, fit_hyperplanes), HyperplaneFlowConfig(store=store))
+    return folder / "store"

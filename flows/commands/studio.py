@@ -1,0 +1,5 @@
+"""Command `emohead studio`."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,103 @@
+"""One clip of a store, written as a recording or opened in the viewer."""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import rerun as rr
+
+from flows.errors import FlowError, NothingToDo
+from flows.inspect.clip import clip_facts
+from flows.inspect.find import find_clip
+from flows.inspect.layout import layout
+from flows.inspect.record import ClipRecorder
+from store import Cache
+
+APPLICATION = "emohead"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a recording holds."""
+
+    clip_id: str
+    frames: int
+    sent: tuple[str, ...]
+    left_out: dict[str, str]
+    """Feature to reason."""
+    path: Path
+
+
+def record_clip(
+    store: str, text: str, path: Path, dataset: str = "clips", ref: str = "main"
+) -> Inspection:
+    """Write everything the store knows of a clip to an .rrd file, whole or not at all.
+
+    Args:
+        store: folder or URL; it is only read.
+        text: clip id, its beginning, or the source's file name.
+        path: file to write.
+        dataset: group of the store.
+        ref: branch, tag or snapshot id.
+
+    Raises:
+        NothingToDo: no such clip or several; or `path` lies inside the store.
+    """
+    cache = Cache.open(store)
+    if Path(cache.location) in path.absolute().parents:
+        raise NothingToDo(f"{path} lies inside the store {cache.location}; write it elsewhere")
+    snapshot = cache.snapshot(ref)
+    clip_id = find_clip(snapshot, dataset, text)
+    facts = clip_facts(snapshot, dataset, clip_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".draft")
+    stream = rr.RecordingStream(APPLICATION, recording_id=f"{clip_id}@{snapshot.id}")
+    rr.set_log_time_enabled(False, recording=stream)  # when it was written is no clock of a clip
+    rr.set_log_tick_enabled(False, recording=stream)
+    try:
+        stream.save(draft)
+        stream.send_recording_name(f"{facts.name} ({facts.identity}, {facts.emotion or '?'})")
+        recorder = ClipRecorder(stream, snapshot, dataset, facts)
+        recorder.everything()
+        valid = set(recorder.sent)
+        stream.send_blueprint(
+            layout(
+                recorder.heat_maps,
+                masks=any(name.startswith("parsing/") for name in valid),
+                margins=recorder.has_margins,
+                sound="audio/waveform" in valid,
+                seen=facts.frames > 0,
+            )
+        )
+        stream.flush()
+        stream.disconnect()
+        draft.replace(path)
+    finally:
+        stream.disconnect()
+        draft.unlink(missing_ok=True)
+    return Inspection(
+        clip_id, facts.frames, tuple(recorder.sent), recorder.left_out, path.absolute()
+    )
+
+
+def open_in_viewer(store: str, text: str, dataset: str = "clips", ref: str = "main") -> Inspection:
+    """Show a clip in a viewer window and wait until it is closed. Nobody else on the network can
+    reach what it shows.
+
+    Raises:
+        NothingToDo: no such clip.
+        FlowError: the viewer could not open a window.
+    """
+    with tempfile.TemporaryDirectory(prefix="emohead-inspect-") as folder:
+        done = record_clip(store, text, Path(folder) / "clip.rrd", dataset, ref)
+        command = [sys.executable, "-m", "rerun", "--bind", "127.0.0.1", "--port", "auto"]
+        viewer = subprocess.run([*command, str(done.path)], capture_output=True, text=True)
+    if viewer.returncode:
+        said = viewer.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise FlowError(
+            f"the Rerun viewer ended with code {viewer.returncode}: {said[0]}. Without a screen, "
+            f"write a file with --save clip.rrd and open it elsewhere: rerun clip.rrd"
+        )
+    return done
