@@ -175,7 +175,7 @@ def render_video(
             marks["c2pa"] = f"not signed: {reason}"
         else:
             signed = folder / f"signed{config.out.suffix}"
-            marks["c2pa"] = f"signed with {sign(joined, signed, TOOL, origin)}"
+            marks["c2pa"] = f"signed with {sign(joined, signed, config.out.name, TOOL, origin)}"
             joined = signed
     return joined, {
         "size": stage.scene.size,

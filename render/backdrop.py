@@ -15,10 +15,14 @@ from jaxtyping import Bool, Float, UInt8
 
 from render.errors import HeadDataError
 from render.head_data import HeadData
-from render.masks import head_mask, person_mask
+from render.masks import head_mask, person_mask, soft
 
 CLEAR = 5
 """Pixels a background pixel must lie from the person to be believed."""
+EDGE = 1.0
+"""Softness of a cut-out body's edge, pixels."""
+RIM = 3
+"""Pixels from the edge of a body where its colours are mixed with the scene's."""
 _SAMPLES = 60
 
 
@@ -71,7 +75,35 @@ class TorsoLayers:
 
     def layer(self, i: int) -> UInt8[np.ndarray, "s s 3"]:
         """Frame i as it would be without the head: plate, torso, and the filled hole."""
-        labels, frame = self.data.labels[i], self.data.frames[i]
+        return self.layer_of(self.data.frames[i], self.data.labels[i])
+
+    def layer_of(
+        self, frame: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"]
+    ) -> UInt8[np.ndarray, "s s 3"]:
+        """A frame as it would be without the head: plate, torso, and the filled hole."""
+        return self._without_head(frame, labels)[0]
+
+    def cut_out(
+        self, frame: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"]
+    ) -> UInt8[np.ndarray, "s s 4"]:
+        """Neck and clothes alone, premultiplied by their soft-edged opacity.
+
+        Colours at the edge are the body's own, drawn outwards: nothing of the old scene shines
+        through.
+        """
+        out, body = self._without_head(frame, labels)
+        opacity = np.clip(soft(_shrunk(body, 1), EDGE), 0, 1)
+        inner = _shrunk(body, RIM)
+        colours = fill_hole(out, ~inner) if inner.any() else out
+        cut = np.empty((*body.shape, 4), np.uint8)
+        cut[..., :3] = colours * opacity[..., None] + 0.5
+        cut[..., 3] = opacity * 255 + 0.5
+        return cut
+
+    def _without_head(
+        self, frame: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"]
+    ) -> tuple[UInt8[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]:
+        """The picture, and where in it the body is."""
         grown = cv2.dilate(head_mask(labels).astype(np.uint8), np.ones((5, 5), np.uint8))
         hole = np.asarray(grown) > 0
         body = person_mask(labels) & ~hole
@@ -85,7 +117,13 @@ class TorsoLayers:
         rest = is_body & ~seen
         filled = fill_hole(out, rest, source=body | seen)
         # Averages of many frames meet this frame's own pixels at the hole's rim: no hard step.
-        return _feathered(frame, filled, hole)
+        return _feathered(frame, filled, hole), body | is_body
+
+
+def _shrunk(mask: Bool[np.ndarray, "s s"], pixels: int) -> Bool[np.ndarray, "s s"]:
+    """The mask without its outermost pixels; the picture's own border is no edge."""
+    side = 2 * pixels + 1
+    return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((side, side), np.uint8))) > 0
 
 
 def _distance(mask: Bool[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:

@@ -36,3 +36,37 @@ def compose(
     a = np.clip(layer[..., 3:], 0, 1)
     out = np.clip(layer[..., :3], 0, 1) + (1 - a) * (below.astype(np.float32) / np.float32(255))
     return (np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def over(
+    head_rgb: Float[np.ndarray, "h h 3"],
+    opacity: Float[np.ndarray, "h h"],
+    torso: UInt8[np.ndarray, "s s 4"] | None,
+    behind: UInt8[np.ndarray, "s s 3"] | None,
+    side: int,
+) -> UInt8[np.ndarray, "s s channels"]:
+    """Head over torso over background, all of one side but for the head, which is brought to it.
+
+    Args:
+        head_rgb: colour over black (premultiplied), 0-1.
+        opacity: 0-1.
+        torso: premultiplied; None: the head alone.
+        behind: the background; None: RGBA comes out (not premultiplied), else RGB.
+        side: pixels, `s`.
+    """
+    layer = np.concatenate([head_rgb, opacity[..., None]], 2, dtype=np.float32)
+    if len(layer) != side:
+        how = cv2.INTER_CUBIC if len(layer) < side else cv2.INTER_AREA
+        layer = np.asarray(cv2.resize(layer, (side, side), interpolation=how))
+    layer = np.clip(layer, 0, 1) * np.float32(255)
+    if torso is not None:
+        layer += (1 - layer[..., 3:] / np.float32(255)) * torso
+    if behind is not None:
+        through = 1 - layer[..., 3:] / np.float32(255)
+        return _as_bytes(layer[..., :3] + through * behind)
+    straight = layer[..., :3] * (255 / np.maximum(layer[..., 3:], np.float32(0.5)))
+    return _as_bytes(np.concatenate([straight, layer[..., 3:]], 2))
+
+
+def _as_bytes(values: Float[np.ndarray, "h w channels"]) -> UInt8[np.ndarray, "h w channels"]:
+    return (np.clip(values, 0, 255) + 0.5).astype(np.uint8)

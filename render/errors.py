@@ -27,3 +27,27 @@ class HeadFolderError(RenderError, ValueError):
 
 class VideoError(RenderError, RuntimeError):
     """A video could not be written."""
+
+
+class MetricError(RenderError, ValueError):
+    """A metric cannot be computed from what was given; the message is the reason in the table."""
+
+
+class BackgroundError(RenderError, ValueError):
+    """A background that is none, or does not fit the video."""
+
+
+class CredentialsError(RenderError, RuntimeError):
+    """A video could not be signed."""
+
+
+class PortraitDataError(RenderError, ValueError):
+    """Frames, sound or coefficients of a portrait model do not fit together, or are too few."""
+
+
+class PortraitFolderError(RenderError, ValueError):
+    """A portrait model's folder is missing, incomplete, or of another format."""
+
+
+class PictureError(RenderError, ValueError):
+    """A picture that no head can be made from: unreadable, no face, several faces."""

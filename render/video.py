@@ -1,5 +1,6 @@
-"""Writing a video: H.264 frames streamed to ffmpeg, AAC sound beside them, frame for frame."""
+"""Writing a video: frames streamed to ffmpeg, sound beside them, frame for frame."""
 
+import contextlib
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from jaxtyping import Int16, UInt8
 
 from pipeline.clock import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from pipeline.ffmpeg import ffmpeg_exe
+from render.codings import coding_of
 from render.errors import VideoError
 
 
@@ -28,19 +30,19 @@ class VideoWriter:
         size: int,
         sound: Int16[np.ndarray, " samples"] | None = None,
         *,
-        crf: int = 18,
-        preset: str = "veryfast",
+        transparent: bool = False,
     ) -> None:
         """size: side of the frames in pixels, even; sound: 16 kHz mono, 640 samples a frame.
 
         Raises:
-            VideoError: an odd size (H.264 stores colour at half resolution).
+            VideoError: an odd size (colour is stored at half resolution), an ending that names no
+                coding (`render.codings`).
         """
-        if size % 2 or size < 2:
-            raise VideoError(f"{path}: frames of {size} px; H.264 wants an even size")
+        check_size(path, size)
         self.path = path
         self.size = size
         self.frames = 0
+        self.coding = coding_of(path, transparent)
         self._sound = sound
         self._draft = path.with_name(f".{path.stem}.draft{path.suffix}")
         self._sound_file = path.with_name(f".{path.stem}.draft.s16")
@@ -48,48 +50,48 @@ class VideoWriter:
         picture = ffmpeg.input(
             "pipe:",
             format="rawvideo",
-            pix_fmt="rgb24",
+            pix_fmt=self.coding.pixels,
             s=f"{size}x{size}",
             framerate=FPS,
             thread_queue_size=64,
         )
         streams = [picture]
         options: dict[str, Any] = {
-            "vcodec": "libx264",
-            "pix_fmt": "yuv420p",
-            "crf": crf,
-            "preset": preset,
-            "movflags": "+faststart",
+            **self.coding.video,
+            **self.coding.mux,
+            "threads": 1,
             "map_metadata": -1,
+            "fflags": "+bitexact",
+            "flags:v": "+bitexact",
         }
         if sound is not None:
             sound.astype("<i2").tofile(self._sound_file)
             streams.append(
                 ffmpeg.input(str(self._sound_file), format="s16le", ar=SAMPLE_RATE, ac=1)
             )
-            options |= {"acodec": "aac", "audio_bitrate": "128k"}
+            options |= self.coding.sound | {"flags:a": "+bitexact"}
         command = ffmpeg.output(*streams, str(self._draft), **options)
-        command = command.global_args("-hide_banner", "-loglevel", "error").overwrite_output()
         self._process = subprocess.Popen(
-            ffmpeg.compile(command, cmd=ffmpeg_exe()),
+            arguments(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
 
-    def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Append one RGB frame.
+    def write(self, frame: UInt8[np.ndarray, "h w channels"]) -> None:
+        """Append one frame: RGB, or RGBA (not premultiplied) of a transparent video.
 
         Raises:
             VideoError: a frame of another size, or ffmpeg gave up (its message is passed on).
         """
-        if frame.shape != (self.size, self.size, 3):
+        wanted = (self.size, self.size, self.coding.channels)
+        if frame.shape != wanted:
             raise VideoError(
-                f"{self.path}: frame {self.frames} is {frame.shape}, the video is "
-                f"{(self.size, self.size, 3)}; resize it first"
+                f"{self.path}: frame {self.frames} is {frame.shape}, the video is {wanted}; "
+                "resize it first"
             )
         try:
-            self._pipe().write(np.ascontiguousarray(frame).tobytes())
+            self._pipe().write(np.ascontiguousarray(frame).data)
         except BrokenPipeError as error:
             raise VideoError(f"{self.path}: ffmpeg stopped: {self._complaint()}") from error
         self.frames += 1
@@ -100,7 +102,10 @@ class VideoWriter:
         Raises:
             VideoError: ffmpeg failed, or the sound does not last as long as the frames.
         """
-        self._pipe().close()
+        try:
+            self._pipe().close()
+        except BrokenPipeError as error:
+            raise VideoError(f"{self.path}: ffmpeg stopped: {self._complaint()}") from error
         complaint = self._complaint()
         try:
             if self._process.returncode != 0:
@@ -115,6 +120,14 @@ class VideoWriter:
         finally:
             self._clean()
 
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError):  # it is dead: that is what was asked for
+            self._pipe().close()
+        self._complaint()
+        self._clean()
+
     def __enter__(self) -> "VideoWriter":
         """Start writing."""
         return self
@@ -128,11 +141,8 @@ class VideoWriter:
         """Finish, or leave nothing behind if the block failed."""
         if kind is None:
             self.close()
-            return
-        self._process.kill()
-        self._pipe().close()
-        self._complaint()
-        self._clean()
+        else:
+            self.abandon()
 
     def _pipe(self) -> IO[bytes]:
         pipe = self._process.stdin
@@ -141,12 +151,32 @@ class VideoWriter:
         return pipe
 
     def _complaint(self) -> str:
-        error = self._process.stderr.read() if self._process.stderr else b""
+        pipe = self._process.stderr
+        error = pipe.read() if pipe and not pipe.closed else b""
         self._process.wait()
-        if self._process.stderr:
-            self._process.stderr.close()
+        if pipe:
+            pipe.close()
         return error.decode(errors="replace").strip()[-500:]
 
     def _clean(self) -> None:
         self._draft.unlink(missing_ok=True)
         self._sound_file.unlink(missing_ok=True)
+
+
+def check_size(path: Path, size: int) -> None:
+    """Hold a frame's side against what can be coded.
+
+    Raises:
+        VideoError: odd, or nothing.
+    """
+    if size % 2 or size < 2:
+        raise VideoError(
+            f"{path}: frames of {size} px; an even size is needed (colour is stored at half "
+            f"resolution): take {max(2, size - size % 2)} or {max(2, size + size % 2)}"
+        )
+
+
+def arguments(command: Any) -> list[str]:
+    """The command line of an ffmpeg-python graph: quiet, overwriting."""
+    quiet = command.global_args("-hide_banner", "-loglevel", "error").overwrite_output()
+    return ffmpeg.compile(quiet, cmd=ffmpeg_exe())

@@ -1,4 +1,4 @@
-"""Commands that train and use models: fit-hyperplanes, train network, train head, synthesize.
+"""Commands that train and score models: fit-hyperplanes, train network, train head, evaluate.
 
 They share the folder layout of `emohead run`: OUT/store, OUT/network, OUT/heads/IDENTITY.
 """
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands.options import Emotion, Json, Made, Out, Setting, nested
+from flows.commands.options import Json, Made, Out, Setting, nested
 
 app = typer.Typer()
 train_app = typer.Typer(help="Train from a store: network, head.", no_args_is_help=True)
@@ -120,45 +120,6 @@ def train_head(
     )
     summary = run(flow, config)
     typer.echo(json.dumps(summary, default=str) if as_json else f"head: {config.out}")
-
-
-@app.command()
-def synthesize(
-    identity: Annotated[str, typer.Option("--identity", help="Whose head speaks.")],
-    audio: Annotated[Path, typer.Option("--audio", help="Speech; any file ffmpeg reads.")],
-    emotion: Emotion = None,
-    out: Out = OUT,
-    store: Store = None,
-    ref: Ref = "main",
-    profile: Made = None,
-    video: Annotated[Path | None, typer.Option(help="Video; default: OUT/video.mp4.")] = None,
-    render_size: Annotated[
-        int | None, typer.Option(min=32, max=1024, help="Side the head is rendered at.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Speech and a timeline of emotions to a video, by the network and head of OUT.
-
-    Example: emohead synthesize --identity M030 --audio a.wav --emotion "happy@0-2, sad@3-5:0.8"
-    """
-    from flows.config import SynthesizeConfig
-    from flows.orchestra import run
-    from flows.synthesize import synthesize as flow
-
-    config = SynthesizeConfig(
-        store=store or str(out / "store"),
-        ref=ref,
-        profile=profile,
-        identity=identity,
-        head=out / "heads" / identity,
-        network=out / "network",
-        audio=audio,
-        emotion=emotion,
-        out=video or out / "video.mp4",
-        render_size=render_size,
-    )
-    record = run(flow, config)
-    typer.echo(json.dumps(record, default=str) if as_json else f"video: {record['video']}")
 
 
 @app.command()

@@ -1,0 +1,138 @@
+"""Commands that make pictures of a trained head: synthesize, gallery."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.commands.options import Emotion, Json, Made, Out
+
+app = typer.Typer()
+
+Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
+Ref = Annotated[str, typer.Option("--ref", help="Branch, release or snapshot id to read.")]
+Identity = Annotated[str, typer.Option("--identity", help="Whose head.")]
+Mark = Annotated[
+    bool,
+    typer.Option(
+        "--visible-mark/--no-visible-mark",
+        help="The word 'synthetic' in the corner. Who leaves it out must say it otherwise.",
+    ),
+]
+OUT = Path("emohead-output")
+
+
+@app.command()
+def synthesize(
+    identity: Identity,
+    audio: Annotated[Path, typer.Option("--audio", help="Speech; any file ffmpeg reads.")],
+    emotion: Emotion = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="The emotions as a YAML file, instead of --emotion.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What is said; without it, it is recognised.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Video (.mp4, .mov, .webm); default: OUT/video.mp4.")
+    ] = None,
+    background: Annotated[
+        str,
+        typer.Option(
+            help="original, transparent (.mov: ProRes 4444, .webm: VP9), a picture, a video, or "
+            "a colour (#20a060, white)."
+        ),
+    ] = "original",
+    background_fit: Annotated[
+        str, typer.Option(help="exact, or cover: cut and enlarged until it fits.")
+    ] = "exact",
+    background_end: Annotated[
+        str, typer.Option(help="A background video that ends early: refuse, loop or hold.")
+    ] = "refuse",
+    pose_from: Annotated[
+        str | None, typer.Option(help="Clip of the store whose head movements are taken.")
+    ] = None,
+    orbit: Annotated[
+        float | None,
+        typer.Option(help="Camera circles by so many degrees to each side; the head alone."),
+    ] = None,
+    orbit_pitch: Annotated[float, typer.Option(help="The same up and down, degrees.")] = 0.0,
+    orbit_seconds: Annotated[float, typer.Option(help="One turn of the camera, seconds.")] = 6.0,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the video, pixels; default: the stored frames'.")
+    ] = None,
+    render_size: Annotated[
+        int | None, typer.Option(min=32, max=1024, help="Side the head is rendered at.")
+    ] = None,
+    visible_mark: Mark = True,
+    content_credentials: Annotated[
+        bool,
+        typer.Option(
+            "--content-credentials/--no-content-credentials",
+            help="Sign the video (C2PA) where c2pa-python is installed.",
+        ),
+    ] = True,
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    profile: Made = None,
+    as_json: Json = False,
+) -> None:
+    """Speech and a timeline of emotions to a video, by the network and head of OUT.
+
+    Example: emohead synthesize --identity M030 --audio a.wav --emotion "happy@0-2, sad@3-5:0.8"
+    """
+    from flows.config import SynthesizeConfig
+    from flows.orchestra import run
+    from flows.synthesis.look import Look
+    from flows.synthesize import synthesize as flow
+
+    look: dict[str, Any] = {
+        "size": size,
+        "background": background,
+        "background_fit": background_fit,
+        "background_end": background_end,
+        "pose_from": pose_from,
+        "orbit": orbit,
+        "orbit_pitch": orbit_pitch,
+        "orbit_seconds": orbit_seconds,
+        "visible_mark": visible_mark,
+        "content_credentials": content_credentials,
+    }
+    config = SynthesizeConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        profile=profile,
+        identity=identity,
+        head=out / "heads" / identity,
+        network=out / "network",
+        audio=audio,
+        emotion=emotion,
+        timeline=timeline,
+        text=text,
+        out=video or out / "video.mp4",
+        render_size=render_size,
+        look=Look(**look),
+    )
+    record = run(flow, config)
+    typer.echo(json.dumps(record, default=str) if as_json else told(record))
+
+
+def told(record: dict[str, Any]) -> str:
+    """What was made, in a few lines."""
+    lines = [f"video: {record['video']}"]
+    for angle in ("yaw", "pitch"):
+        low, high = record[f"{angle}_degrees"]
+        known = record[f"recorded_{angle}_degrees"]
+        if low < known[0] - 2 or high > known[1] + 2:
+            lines.append(
+                f"{angle} goes from {low} to {high} degrees, recorded were {known[0]} to "
+                f"{known[1]}: what lies beyond was never seen by a camera"
+            )
+    marks = record["marks"]
+    lines.append(
+        f"marks: {'visible label, ' if marks['visible'] else ''}metadata; Content Credentials "
+        f"{marks['c2pa']}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""Everything that can be wrong with a request is found before any work on it begins."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from flows.config import SynthesizeConfig
+from flows.errors import FlowError, NothingToDo
+from models import Timeline, load
+from models.checkpoint import Checkpoint
+from models.data import merged_planes
+from models.emotion import check_tags
+from models.timeline_file import timeline_text
+from pipeline import clock
+from pipeline.sound import read_sound
+from render.backgrounds import TRANSPARENT
+from render.codings import Coding, coding_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, read and found sound."""
+
+    samples: Float32[np.ndarray, " samples"]
+    """16 kHz, whole frames."""
+    emotion: str | None
+    """Timeline in the grammar of the command line."""
+    coding: Coding
+    checkpoint: Checkpoint
+
+    @property
+    def frames(self) -> int:
+        """V."""
+        return len(self.samples) // clock.SAMPLES_PER_FRAME
+
+
+def checked(config: SynthesizeConfig) -> Request:
+    """Read sound, timeline and network, and hold them against each other.
+
+    Raises:
+        FlowError: options that contradict each other, an identity without a head.
+        VideoError: a name whose ending says no coding, or none that can be transparent.
+        MediaError: sound that is missing, no sound, or silent.
+        EmotionError: a timeline past the sound's end, an emotion without hyperplane.
+    """
+    transparent = config.look.background == TRANSPARENT
+    coding = coding_of(config.out, transparent)
+    if config.emotion is not None and config.timeline is not None:
+        raise FlowError(
+            f"--emotion {config.emotion!r} and --timeline {config.timeline}: give one of them"
+        )
+    if config.look.pose_from is not None and circling(config):
+        raise FlowError(
+            f"--pose-from {config.look.pose_from} and --orbit {config.look.orbit or 0:g}: the "
+            "camera follows a clip or circles; give one of them"
+        )
+    find_head(config.head, config.identity)
+    emotion = timeline_text(config.timeline) if config.timeline is not None else config.emotion
+    timeline = None if emotion is None else Timeline.parse(emotion)
+    samples = read_sound(config.audio)
+    checkpoint = load(config.network)
+    request = Request(samples, emotion, coding, checkpoint)
+    if timeline is not None:
+        if checkpoint.model.config.takes_labels:
+            from models.labels import label_frames
+
+            label_frames(timeline, request.frames, checkpoint.model.config.labels)
+        else:
+            planes = merged_planes(checkpoint.planes, config.identity, checkpoint.train.planes)
+            check_tags(timeline.tags, planes)
+            timeline.weights(request.frames)
+    return request
+
+
+def circling(config: SynthesizeConfig) -> bool:
+    """Whether the camera circles."""
+    return config.look.orbit is not None or config.look.orbit_pitch > 0
+
+
+def find_head(folder: Path, identity: str) -> None:
+    """Say which heads there are where the one asked for is not.
+
+    Raises:
+        NothingToDo: the identity has no head model.
+    """
+    if (folder / "head.json").is_file():
+        return
+    there = sorted(path.parent.name for path in folder.parent.glob("*/head.json"))
+    near = difflib.get_close_matches(identity, there, n=1, cutoff=0.6)
+    raise NothingToDo(
+        f"identity {identity!r} has no head model in {folder}; "
+        + (f"did you mean {near[0]!r}? " if near else "")
+        + f"heads there: {', '.join(there) or 'none'}. Train it: "
+        f"emohead train head --identity {identity}"
+    )

@@ -1,0 +1,44 @@
+"""What made a video: hashes of models and inputs, for its marks and for going on after a kill."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TOOL = ("emohead", version("emohead"))
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance(head: Path, network: Path, store_snapshot: str) -> dict[str, str]:
+    """What a video says of where it comes from; no names, no paths.
+
+    Args:
+        head: folder of the head.
+        network: checkpoint file.
+        store_snapshot: id of the snapshot the body was read from.
+    """
+    return {
+        "head": f"sha256:{file_hash(head / 'head.safetensors')}",
+        "network": f"sha256:{file_hash(network)}",
+        "snapshot": store_snapshot,
+    }
+
+
+def key_of(*parts: Any) -> str:
+    """Hash of JSON-able parts and arrays: equal keys, equal frames."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
