@@ -21,10 +21,14 @@ from flows.orchestra import call, each, note_table, note_text
 from flows.planning import newest, plan_preprocess, plan_text
 from flows.progress import step
 from flows.rounds import Work, work_off
+from flows.telemetry.ledger import cost_text
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.profiles import Profile
 from pipeline.scan import ScanResult
 from store import Cache, Plan, Snapshot
+
+NAMED = 3
+"""Clips named of those rejected for one reason."""
 
 TASK_THREADS = 64
 """Threads that wait for workers; at most this many batches are under way."""
@@ -77,10 +81,12 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
     text = plan_text(scanned, plan)
     note_text("plan", f"```\n{text}\n```", "What and why")
     records: list[ClipRecord] = []
-    snapshot = cache.snapshot().id
+    snapshot, cost = cache.snapshot().id, None
     if plan.cells or plan.rows or (config.prune and plan.removed):
-        records, snapshot = compute_plan(config, cache, scanned, plan, profile)
-    summary = summarise(scanned, plan, records, snapshot, time.monotonic() - began)
+        records, snapshot, cost = compute_plan(config, cache, scanned, plan, profile)
+    summary = summarise(scanned, plan, records, snapshot, time.monotonic() - began, cost)
+    if cost is not None:
+        note_text("cost", f"```\n{cost_text(cost)}\n```", "What the run cost")
     if summary["rejections"]:
         note_table("rejections", summary["rejections"])
     after = cache.snapshot(snapshot)
@@ -94,8 +100,8 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
 
 def compute_plan(
     config: PreprocessConfig, cache: Cache, scanned: ScanResult, plan: Plan, profile: Profile
-) -> tuple[list[ClipRecord], str]:
-    """Work off the plan, round by round; returns a record a clip and the new snapshot."""
+) -> tuple[list[ClipRecord], str, dict[str, Any]]:
+    """Work off the plan, round by round; returns a record a clip, the new snapshot, the cost."""
     sources = {source.clip_id: source for source in scanned.clips}
     before = newest(config.store)
     workers = min(config.workers, max(1, len(plan.by_clip)))
@@ -123,7 +129,12 @@ def has_valid_cell(snapshot: Snapshot, dataset: str, clip_ids: Sequence[str]) ->
 
 
 def summarise(
-    scanned: ScanResult, plan: Plan, records: list[ClipRecord], snapshot: str, seconds: float
+    scanned: ScanResult,
+    plan: Plan,
+    records: list[ClipRecord],
+    snapshot: str,
+    seconds: float,
+    cost: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The run in numbers and in words, JSON-able."""
     rejections = [
@@ -143,10 +154,9 @@ def summarise(
     frames = sum(record.frames for record in records)
     done = f"{computed} cells of {frames} frames computed in {seconds:.1f} s"
     text = f"{plan_text(scanned, plan)}\n{done}"
-    if rejections:
-        text += "\n" + "\n".join(
-            f"  rejected: {r['clip']}: {r['feature']}: {r['reason']}" for r in rejections
-        )
+    text += "".join(f"\n  rejected: {line}" for line in by_reason(rejections))
+    if cost is not None and cost["frames"]:
+        text += f"\n{cost_text(cost)}"
     return {
         "planned": len(plan.cells),
         "reasons": {f"{feature}: {reason}": n for (feature, reason), n in plan.counts().items()},
@@ -157,5 +167,19 @@ def summarise(
         "snapshot": snapshot,
         "seconds": seconds,
         "stage_seconds": dict(stages),
+        "cost": cost,
         "text": text,
     }
+
+
+def by_reason(rejections: list[dict[str, str]]) -> list[str]:
+    """A line for each reason and what it cost; clips beyond a few are counted, not named."""
+    clips: dict[tuple[str, str], list[str]] = {}
+    for told in rejections:
+        clips.setdefault((told["reason"], told["feature"]), []).append(told["clip"])
+    lines = []
+    for (reason, feature), names in clips.items():
+        shown = ", ".join(names[:NAMED])
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"{shown}{more}: {feature}: {reason}")
+    return lines

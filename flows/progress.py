@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
+from flows.telemetry.run_log import tell
+
 LOG_EVERY = 5.0
 """Seconds between two lines of one step where output is not a terminal."""
 
@@ -65,9 +67,18 @@ class Step:
 
 
 _finished: list[Step] = []
+_quiet = False
+
+
+def silence() -> None:
+    """Show nothing from now on: somebody reads the structured log where the lines would go."""
+    global _quiet
+    _quiet = True
 
 
 def _show(step: Step, *, last: bool = False) -> None:
+    if _quiet:
+        return
     parts = [f"  {step.name:<34}"]
     if step.total:
         parts.append(
@@ -92,7 +103,8 @@ def _show(step: Step, *, last: bool = False) -> None:
 def step(name: str, total: int | None = None, unit: str = "") -> Iterator[Step]:
     """Show ``name`` as under way, then how long it took."""
     under_way = Step(name, total, unit)
-    if not sys.stderr.isatty():
+    tell("step began", stage=name)
+    if not (_quiet or sys.stderr.isatty()):
         sys.stderr.write(f"  {name} ...\n")
         sys.stderr.flush()
     try:
@@ -100,6 +112,7 @@ def step(name: str, total: int | None = None, unit: str = "") -> Iterator[Step]:
     finally:
         under_way.ended = time.monotonic()
         _show(under_way, last=True)
+        tell("step ended", stage=name, seconds=round(under_way.seconds, 3))
         _finished.append(under_way)
 
 

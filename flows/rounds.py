@@ -6,14 +6,17 @@ reason when its worker dies again; the clips that were under way beside it lose 
 """
 
 import statistics
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flows.config import PreprocessConfig
 from flows.crew import Crew
 from flows.planning import QUARANTINED, clip_row, encoder_keys, feature_schemas
 from flows.progress import Step
+from flows.telemetry.ledger import Ledger
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.clock import FPS
 from pipeline.errors import MediaError
@@ -52,8 +55,8 @@ def expected_frames(source: ClipSource) -> int:
     return max(0, -int(-(end - (source.start or 0)) * FPS // 1)) + 1
 
 
-def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], str]:
-    """Work off the plan; a record a clip, and the newest snapshot."""
+def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], str, dict[str, Any]]:
+    """Work off the plan; a record a clip, the newest snapshot, and what it cost."""
     config = work.config
     clip_ids = list(work.plan.by_clip)
     removed = work.plan.removed if config.prune else ()
@@ -64,6 +67,7 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
         for first in range(0, len(clip_ids), config.clips_per_commit)
     ]
     run_id = str(uuid.uuid4())
+    ledger = Ledger(run_id, config.store, config.dataset, crew.workers, len(clip_ids))
     records: list[ClipRecord] = []
     for number, several in enumerate(rounds or [[]], 1):
         part = f", round {number} of {len(rounds)}" if len(rounds) > 1 else ""
@@ -89,17 +93,25 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
             reshaped(work) if number == 1 else (),
             encoders=encoder_keys(work.profile, config.features),
         ) as session:
-            done = one_round(work, crew, answers, session, several) if several else []
+            done = one_round(work, crew, answers, session, several, ledger) if several else []
             if number == 1:
                 session.remove_clips(removed)
                 session.update_rows([clip_row(work.sources[c], 0, {}) for c in relabelled])
-            session.annotate(rates=rates(done))
+            # What was counted up to here: the newest commit of a run tells of all of it.
+            session.annotate(rates=rates(done), cost=ledger.cost())
+            finished = time.monotonic()
+        ledger.committed(time.monotonic() - finished, session.snapshot_id)
         records += done
-    return records, work.cache.snapshot().id
+    return records, work.cache.snapshot().id, ledger.ended()
 
 
 def one_round(
-    work: Work, crew: Crew, answers: Map, session: WriteSession, clip_ids: Sequence[str]
+    work: Work,
+    crew: Crew,
+    answers: Map,
+    session: WriteSession,
+    clip_ids: Sequence[str],
+    ledger: Ledger,
 ) -> list[ClipRecord]:
     """Compute these clips into the session."""
     rows = [
@@ -118,6 +130,8 @@ def one_round(
         if answer.fork is not None:
             session.merge(answer.fork)
         records.extend(answer.records)
+        for record in answer.records:
+            ledger.clip(record)
         work.bar.advance(len(answer.records), note=answer.records[-1].name)
 
     jobs = (job_of(work, session, batch) for batch in batches)

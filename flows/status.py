@@ -5,9 +5,16 @@ from typing import Any
 
 from flows.orchestra import server
 from flows.progress import clock_text
+from flows.telemetry.ledger import cost_text
 from store import Cache
+from store.repository import LogEntry
 
 RECENT = 10
+"""Commits shown."""
+RUNS = 5
+"""Runs of preprocessing whose cost is shown."""
+LOOKED_AT = 200
+"""Commits that are looked through for them: a run makes one every 500 clips."""
 
 
 def status(location: str) -> dict[str, Any]:
@@ -19,6 +26,7 @@ def status(location: str) -> dict[str, Any]:
     cache = Cache.open(location)
     snapshot = cache.snapshot()
     now = datetime.datetime.now(datetime.UTC)
+    entries = cache.log(limit=LOOKED_AT)
     commits = [
         {
             "snapshot": entry.id,
@@ -27,7 +35,7 @@ def status(location: str) -> dict[str, Any]:
             "message": entry.message,
             "frames_per_worker_second": _speed(entry.metadata.get("rates")),
         }
-        for entry in cache.log(limit=RECENT)
+        for entry in entries[:RECENT]
     ]
     datasets = {}
     for name in snapshot.datasets():
@@ -44,8 +52,26 @@ def status(location: str) -> dict[str, Any]:
         "releases": cache.tags(),
         "datasets": datasets,
         "commits": commits,
+        "costs": run_costs(entries)[:RUNS],
         "runs": server_runs() if server() else None,
     }
+
+
+def run_costs(entries: list[LogEntry]) -> list[dict[str, Any]]:
+    """What each run of preprocessing cost, newest first: its newest commit tells of all of it."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        cost, run = entry.metadata.get("cost"), str(entry.metadata.get("run_id", ""))
+        if isinstance(cost, dict) and run and run not in found:
+            found[run] = {
+                "run": run,
+                "ended": entry.written_at.isoformat(),
+                "dataset": entry.metadata.get("dataset"),
+                "profile": entry.metadata.get("profile"),
+                "snapshot": entry.id,
+                **cost,
+            }
+    return list(found.values())
 
 
 def _speed(rates: Any) -> float | None:
@@ -71,6 +97,11 @@ def server_runs() -> list[dict[str, Any]]:
     ]
 
 
+def results(cost: dict[str, Any]) -> str:
+    """Clips by what became of them."""
+    return ", ".join(f"{n} clips {result}" for result, n in cost["clips"].items()) or "no clips"
+
+
 def text(found: dict[str, Any]) -> str:
     """The same for a person."""
     lines = [f"{found['store']}  snapshot {found['snapshot']}"]
@@ -82,6 +113,9 @@ def text(found: dict[str, Any]) -> str:
         speed = entry["frames_per_worker_second"]
         rate = f"  ({speed:.0f} frames/s a worker)" if speed else ""
         lines.append(f"  {clock_text(entry['seconds_ago']):>9} ago  {entry['message']}{rate}")
+    for cost in found["costs"]:
+        lines.append(f"run of {cost['ended'][:16]} ({cost['profile']}), {results(cost)}:")
+        lines += [f"  {line}" for line in cost_text(cost).splitlines()]
     if found["runs"] is None:
         lines.append("no Prefect server is set up: no run history")
     for run in found["runs"] or ():

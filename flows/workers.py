@@ -10,19 +10,23 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing.connection import wait
 from threading import Thread
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from flows.planning import BUG, with_upstream
 from pipeline.clock import FPS
 from pipeline.profiles import Profile, load_profile
 from pipeline.source import ClipSource
 from store import ClipWrite, Fork, Snapshot, write_clip
+from store.location import is_local
 
 if TYPE_CHECKING:
     from pipeline.process import ClipResult
@@ -60,7 +64,12 @@ class ClipRecord:
     computed: tuple[str, ...]
     rejected: Mapping[str, str]
     seconds: Mapping[str, float]
+    """By stage, `store` (writing the arrays) included; one thread each, so core seconds, too."""
     facts: Mapping[str, Any]
+    array_bytes: int = 0
+    """Of the arrays, as they are in memory."""
+    stored_bytes: int | None = 0
+    """Written to a local store; None on object storage, where nobody counts them."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +151,27 @@ def _clip(job: Job, source: ClipSource, profile: Profile) -> ClipRecord:
         rejected=result.rejected,
         facts=result.facts,
     )
-    write_clip(job.fork, write)
-    return _record(source, result)
+    stored = write_measured(job.fork, write, result.seconds)
+    return replace(
+        _record(source, result),
+        array_bytes=sum(array.nbytes for array in (*write.arrays.values(), *write.tokens.values())),
+        stored_bytes=stored,
+    )
+
+
+def write_measured(fork: Fork, write: ClipWrite, seconds: dict[str, float]) -> int | None:
+    """Write a clip; its seconds go to stage `store`, its bytes are returned (None: not counted)."""
+    began, before = time.perf_counter(), _written()
+    write_clip(fork, write)
+    seconds["store"] = time.perf_counter() - began
+    after = _written() if is_local(fork.location) else None
+    return None if before is None or after is None else after - before
+
+
+def _written() -> int | None:
+    """Bytes that this process has written to files so far; None where the system does not say."""
+    counters = getattr(psutil.Process(), "io_counters", None)
+    return None if counters is None else int(counters().write_chars)
 
 
 def _unusable(source: ClipSource, wanted: list[str], reason: str) -> "ClipResult":
