@@ -18,6 +18,7 @@ from flows.commands import (
     care,
     inspect,
     job,
+    judge,
     report,
     store,
     studio,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.add_typer(job.app)
 app.add_typer(cache.app)
 app.add_typer(train.app)
+app.add_typer(judge.app)
 app.add_typer(synthesize.app)
 app.add_typer(care.app)
 app.add_typer(ablate.app)

@@ -82,7 +82,7 @@ def read_video(
     config = config or VideoConfig()
     origin = info.video.zero + (start or 0)
     stop = None if end is None else info.video.zero + end
-    take = _Take(info, origin, stop)
+    take = Take(info, origin, stop)
     shelf: list[av.VideoFrame] | None = []
     held = 0
     sampler = _Sampler(info, config.samples)
@@ -107,12 +107,12 @@ def read_video(
         square = find(sampler.pictures(), (info.video.width, info.video.height))
         rivals: tuple[Square, ...] = getattr(find, "mouths", ())
         if len(rivals) > 1:
-            again = shelf if shelf is not None else _Take(info, origin, stop).frames()
+            again = shelf if shelf is not None else Take(info, origin, stop).frames()
             moved = mouth_movement(again, rivals, info.video)
             square = find.choose(moved[:, indices]) or square  # type: ignore[attr-defined]
         developer = Developer(info.video, square, size)
         frames = np.empty((len(indices), size, size, 3), np.uint8)
-        source = shelf if shelf is not None else _Take(info, origin, stop).frames()
+        source = shelf if shelf is not None else Take(info, origin, stop).frames()
         wanted = iter(np.flatnonzero(np.diff(indices, prepend=-1)))
         at = next(wanted, None)
         for number, frame in enumerate(source):
@@ -162,7 +162,7 @@ def count_frames(
     """
     origin = info.video.zero + (start or 0)
     stop = None if end is None else info.video.zero + end
-    take = _Take(info, origin, stop)
+    take = Take(info, origin, stop)
     for _ in take.frames():
         pass
     return len(take.grid()[0])
@@ -175,7 +175,7 @@ def find_cuts(path: Path, config: CutConfig | None = None) -> list[Fraction]:
         MediaError: nothing decodes.
     """
     info = media.probe(path)
-    take, cutter = _Take(info, info.video.zero, None), CutFinder(config)
+    take, cutter = Take(info, info.video.zero, None), CutFinder(config)
     with reading(path):
         for frame in take.frames():
             cutter.see(frame)
@@ -184,7 +184,7 @@ def find_cuts(path: Path, config: CutConfig | None = None) -> list[Fraction]:
 
 
 @dataclass
-class _Take:
+class Take:
     """One pass over the frames of a range, in display order, with book-keeping."""
 
     info: media.MediaInfo

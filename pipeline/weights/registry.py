@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal[
-    "3ddfa", "lmk68", "bisenet", "landmarker", "hubert", "emotion2vec", "funasr", "causal_lm"
+    *("3ddfa", "lmk68", "bisenet", "landmarker", "hubert", "emotion2vec", "funasr", "causal_lm"),
+    *("syncnet", "alexnet", "fid_inception", "face_api", "clip"),
 ]
-"""What can load a weight; an encoder asks for a kind, the user may put any name of it there."""
+"""What can load a weight; an encoder or a metric asks for a kind, any name of it may stand there."""
 
 HUGGING_FACE = (
     *("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer*"),
@@ -146,6 +147,54 @@ _ENTRIES = (
         licence="Llama 2 Community License (a form to fill in)",
         needs=(("config.json",), _HF_MODEL, ("tokenizer.json",)),
         takes=HUGGING_FACE,
+    ),
+    Weight(
+        name="clip_rn50",
+        kind="clip",
+        what="CLIP-RN50 in open_clip's format: whether a rendered head shows its emotion (L_cord)",
+        source="https://huggingface.co/timm/resnet50_clip.openai",
+        licence="MIT",
+        needs=(
+            ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
+            ("vocab.json",),
+            ("merges.txt",),
+        ),
+    ),
+    Weight(
+        name="syncnet",
+        kind="syncnet",
+        what="SyncNet: whether lips and sound belong together (metrics LSE-C, LSE-D)",
+        source="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+        licence="as its page says (code: MIT)",
+        needs=(("syncnet_v2.model",),),
+    ),
+    Weight(
+        name="alexnet",
+        kind="alexnet",
+        what="AlexNet of torchvision: layers of the metric LPIPS",
+        source="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        licence="BSD-3-Clause (torchvision); trained on ImageNet",
+        needs=(("alexnet-owt-*.pth",),),
+    ),
+    Weight(
+        name="fid_inception",
+        kind="fid_inception",
+        what="Inception-v3 with TensorFlow's weights: features of the metric FID",
+        source="https://github.com/mseitzer/pytorch-fid/releases (fid_weights: "
+        "pt_inception-2015-12-05-6726825d.pth)",
+        licence="Apache-2.0",
+        needs=(("pt_inception-2015-12-05-*.pth", "weights-inception-2015-12-05-*.pth"),),
+    ),
+    Weight(
+        name="face_api",
+        kind="face_api",
+        what="face-api.js expression net, 7 classes: judge of the metric ER",
+        source="https://github.com/justadudewhohacks/face-api.js (weights/face_expression_model*)",
+        licence="MIT",
+        needs=(
+            ("face_expression_model-weights_manifest.json",),
+            ("face_expression_model.bin", "face_expression_model-shard1"),
+        ),
     ),
 )
 

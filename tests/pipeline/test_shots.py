@@ -10,7 +10,7 @@ import pytest
 from pipeline import media
 from pipeline.errors import MediaError
 from pipeline.geometry import Square
-from pipeline.media_video import VideoConfig, _Take, find_cuts, read_video
+from pipeline.media_video import Take, VideoConfig, find_cuts, read_video
 from pipeline.scan import scan
 from pipeline.shots import CutConfig, CutFinder, cuts_in, tiny
 
@@ -100,7 +100,7 @@ def test_real_clips_have_no_cut_and_joined_ones_have_one(shared_data: Path):
     kept = {}
     for name in ("mead/M030_front_sad_level3_001", "mead/W009_front_sad_level3_001", "silent/d0"):
         info = media.probe(shared_data / "real" / f"{name}.mp4")
-        kept[name] = np.stack([tiny(f) for f in _Take(info, info.video.zero, None).frames()])
+        kept[name] = np.stack([tiny(f) for f in Take(info, info.video.zero, None).frames()])
         assert len(cuts_in(kept[name], CutConfig())) == 0
     for one in kept:
         for other in kept:

@@ -1,81 +1,20 @@
-"""How close a rendered head is to the true frame: PSNR and SSIM on the head, landmark distance.
+"""How close a rendered head is to the true frame: PSNR and SSIM on the head.
 
 Always against held-out frames, and beside two honest baselines: the nearest training frame by pose
 and expression, and the mean training frame.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from skimage.metrics import structural_similarity
+from jaxtyping import Float
 
 from render.backdrop import background_plate
 from render.errors import HeadDataError
 from render.head import Head
 from render.head_data import HeadData
 from render.masks import MOUTH, head_mask, members
-
-MOUTH_LANDMARKS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 78, 13, 308, 14, 0)
-"""Face-mesh indices around and inside the lips."""
-
-
-def psnr(
-    image: Float[np.ndarray, "h w 3"],
-    truth: Float[np.ndarray, "h w 3"],
-    mask: Bool[np.ndarray, "h w"] | None = None,
-) -> float:
-    """-10 log10 of the mean squared error of values in [0, 1], over the mask if one is given.
-
-    NaN for an empty mask.
-    """
-    error = (image.astype(np.float64) - truth) ** 2
-    if mask is not None and not mask.any():
-        return float("nan")
-    mean = error[mask].mean() if mask is not None else error.mean()
-    return float(-10 * np.log10(max(mean, 1e-12)))
-
-
-def head_box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """Rows and columns of the mask's bounding box.
-
-    Raises:
-        HeadDataError: the mask is empty.
-    """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
-        raise HeadDataError("metrics: the frame has no head pixel; take usable frames only")
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def ssim(
-    image: Float[np.ndarray, "h w 3"],
-    truth: Float[np.ndarray, "h w 3"],
-    mask: Bool[np.ndarray, "h w"],
-) -> float:
-    """Structural similarity inside the head's bounding box (scikit-image's, 7 px window)."""
-    rows, columns = head_box_of(mask)
-    value: Any = structural_similarity(
-        image[rows, columns].astype(np.float64),
-        truth[rows, columns].astype(np.float64),
-        channel_axis=2,
-        data_range=1.0,
-    )
-    return float(value)
-
-
-def landmark_distance(
-    rendered: Float[np.ndarray, "frames points 2"], truth: Float[np.ndarray, "frames points 2"]
-) -> float:
-    """Mean distance in pixels after each set's mean was taken off (M-LMD, F-LMD); NaN rows left
-    out.
-
-    TalkingGaussian's `LMDMeter` (Fictionarry/TalkingGaussian: metrics.py).
-    """
-    a = rendered - rendered.mean(1, keepdims=True)
-    b = truth - truth.mean(1, keepdims=True)
-    return float(np.nanmean(np.linalg.norm(a - b, axis=2)))
+from render.metrics.pictures import as_float, psnr, ssim
 
 
 @dataclass(frozen=True)
@@ -146,8 +85,3 @@ def nearest_frame(
     pose = (((poses - camera.reshape(-1)) / spread) ** 2).mean(1)
     expression = ((train.alpha - alpha) ** 2).mean(1)
     return int(np.argmin(pose + expression))
-
-
-def as_float(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
-    """0-255 to [0, 1]."""
-    return frame.astype(np.float32) / np.float32(255)
