@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import Json, Override, Profile, Size, Workers, nested
+from flows.commands.options import Json, Override, Profile, Report, Size, Workers, nested
+
+if TYPE_CHECKING:
+    from flows.config import PreprocessConfig
 
 app = typer.Typer()
 
@@ -94,11 +97,12 @@ def preprocess(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove clips that left the folder.")
     ] = False,
+    report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Videos to valid cells; what is valid already is not computed again.
 
-    Example: emohead preprocess videos --store out/store --workers 4
+    Example: emohead preprocess videos --store out/store --workers 4 --report quality.html
     """
     from flows.config import PreprocessConfig
     from flows.orchestra import run
@@ -122,7 +126,7 @@ def preprocess(
         prune=prune,
     )
     profile_of(config)  # weights that are missing are said before a server starts
-    summary = run(flow, config)
+    summary = _reported(run(flow, config), config, report)
     typer.echo(json.dumps(summary, indent=2) if as_json else summary["text"])
 
 
@@ -146,6 +150,7 @@ def update(
     cluster: Annotated[
         str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
     ] = None,
+    report: Report = None,
     as_json: Json = False,
 ) -> None:
     """What a nightly schedule does: new and changed videos to cells, hyperplanes, a release.
@@ -172,5 +177,21 @@ def update(
         cluster=cluster,
     )
     profile_of(config)  # weights that are missing are said before a server starts
-    summary = run(flow, config)
+    summary = _reported(run(flow, config), config, report)
     typer.echo(json.dumps(summary, indent=2, default=str) if as_json else summary["text"])
+
+
+def _reported(
+    summary: dict[str, Any], config: "PreprocessConfig", report: Path | None
+) -> dict[str, Any]:
+    """The summary of a run, with the page that was asked for; judged by the run's own limits."""
+    if report is None:
+        return summary
+    from flows.planning import profile_of
+    from flows.report_qc import write_quality_page
+    from pipeline.face.rgb import RgbConfig
+
+    crop = profile_of(config).encoder("crop").config
+    limits = crop.quality if isinstance(crop, RgbConfig) else None
+    page = write_quality_page(config.store, report, config.dataset, limits=limits)
+    return summary | {"report": str(page), "text": f"{summary['text']}\nwrote {page}"}

@@ -47,6 +47,10 @@ Setting = Annotated[
 ]
 Store = Annotated[str, typer.Argument(help="Folder or URL of the store.")]
 Ref = Annotated[str, typer.Option("--ref", help="Branch, tag or snapshot id.")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write the quality page of the dataset there afterwards."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -16,6 +16,7 @@ from flows.fit_hyperplanes import read_planes
 from flows.report.figures import histograms
 from flows.report_qc.collect import ClipView, collect, doubtful_labels, mouth_of, near_duplicates
 from flows.report_qc.drawing import histogram_svg, strip, timeline_svg
+from flows.store_features import expression_of
 from pipeline.clock import FPS
 from pipeline.quality_rules import FLAGS, QualityConfig
 from store import Cache, Snapshot
@@ -42,12 +43,21 @@ def write_quality_page(
     dataset: str = "clips",
     ref: str = "main",
     limits: QualityConfig | None = None,
-    expression: str = "expression/semantic",
+    expression: str | None = None,
     cards: int = CARDS,
 ) -> Path:
     """Write the page of a store's dataset at a snapshot; returns its path.
 
     The page holds thumbnails of the people in the store: keep it where the store may be kept.
+
+    Args:
+        store: folder or URL.
+        path: the file to write.
+        dataset: group of the store.
+        ref: branch, tag or snapshot id.
+        limits: by which clips are flagged.
+        expression: feature of the hyperplanes that doubt labels; None: the profile's.
+        cards: clips shown with pictures.
 
     Raises:
         NothingToDo: the snapshot has no such dataset.
@@ -57,6 +67,7 @@ def write_quality_page(
     if not snapshot.has_dataset(dataset):
         raise NothingToDo(f"{store} has no dataset {dataset!r}; run `emohead preprocess` first")
     limits = limits or QualityConfig()
+    expression = expression_of(cache, dataset, expression)
     views = collect(snapshot, dataset, limits)
     mouths = {
         view.clip_id: mouth

@@ -2,7 +2,9 @@
 
     s1/bbaf2n.mpg = bin blue at f 2 now
 
-The speaker is the folder's name. All is spoken neutrally.
+The speaker is a folder's name (s1 ... s34); the file's name does not say who speaks. Files below no
+such folder count as a person each: taken together, 34 people would become one. All is spoken
+neutrally.
 """
 
 import re
@@ -33,9 +35,8 @@ def describe(path: Path, root: Path) -> Label | None:
         return None
     words = [slot[sign] for sign, slot in zip(code, _SLOTS, strict=True)]
     folders = [part for part in path.parent.parts if _SPEAKER.match(part)]
-    speaker = f"grid_{folders[-1]}" if folders else path.parent.name or NAME
     return Label(
-        identity=speaker,
+        identity=f"{NAME}_{folders[-1] if folders else code}",
         emotion="neutral",
         sentence=code,
         transcript=Transcript(" ".join(words), source="known"),

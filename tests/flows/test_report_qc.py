@@ -9,7 +9,9 @@ from typing import Any, cast
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.config import PreprocessConfig
 from flows.errors import NothingToDo
 from flows.orchestra import call
@@ -135,3 +137,20 @@ def test_a_clip_of_a_relative_folder_has_a_link_too(
     monkeypatch.chdir(tmp_path)
     relative = ClipView("a", "a", "videos/a.mp4", "ann", "sad", 1, 100, {}, {})
     assert relative.link == (tmp_path / "videos/a.mp4").as_uri()
+
+
+def test_preprocess_and_update_write_it_when_asked(clips: Path, tmp_path: Path):
+    for path in sorted(clips.glob("*.mp4"))[1:]:
+        path.unlink()
+    place, page = str(tmp_path / "store"), tmp_path / "pages" / "quality.html"
+    asked = [str(clips), "--store", place, "--size", "128", "--workers", "1", "--report", str(page)]
+    strict = ["--set", 'crop.quality={"least_sharpness": 10000}', "--feature", "face/mar"]
+    first = CliRunner().invoke(app, ["preprocess", *asked, *strict, "--feature", "video/rgb"])
+    assert first.exit_code == 0, first.output
+    assert f"wrote {page}" in first.stdout
+    assert "at least 10000" in page.read_text(encoding="utf-8")  # the run's own limits
+    page.unlink()
+    asked[0] = str(tmp_path / "nowhere")
+    failed = CliRunner().invoke(app, ["update", *asked])
+    assert failed.exit_code != 0
+    assert not page.exists()

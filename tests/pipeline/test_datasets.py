@@ -83,6 +83,11 @@ def test_grid():
     assert (found.identity, found.emotion) == ("grid_s4", "neutral")
     assert found.transcript.text == "bin blue at f two now"
     assert label("grid", "abcdef.mpg") is None
+    deeper = label("grid", "s12/video/mpg_6000/bbaf2n.mpg")
+    assert deeper.identity == "grid_s12"
+    # nobody says who speaks: two files are never taken for one person
+    loose = [label("grid", f"videos/{code}.mpg").identity for code in ("bbaf2n", "lrwp9a")]
+    assert loose == ["grid_bbaf2n", "grid_lrwp9a"]
 
 
 def test_hdtf_merges_the_videos_of_a_person_and_keeps_radio_guests_apart(shared_data: Path):
