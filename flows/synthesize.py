@@ -25,6 +25,7 @@ from flows.progress import step
 from flows.reading import cells_key
 from flows.store_features import listening_profile, named
 from flows.synthesis.driving import Driving, driving
+from flows.synthesis.finishing import finished
 from flows.synthesis.hearing import heard
 from flows.synthesis.preflight import Request, checked
 from flows.synthesis.provenance import TOOL, file_hash, key_of, provenance
@@ -121,10 +122,8 @@ def render_video(
     folder: Path,
 ) -> tuple[Path, dict[str, Any]]:
     """Head over torso over background, frame by frame; the finished, marked file."""
-    from render.content_credentials import sign, why_not
     from render.segments import Segments
     from render.soundtrack import write_soundtrack
-    from render.xmp import add_xmp, tags, xmp_packet
 
     clips = sorted({*head_clips(snapshot, config.dataset, config.identity, config.names),
                     *filter(None, (course.poses_of, course.body_of))})  # fmt: skip
@@ -161,26 +160,13 @@ def render_video(
     with step("sound, marks"):
         origin = provenance(config.head, request.checkpoint.path, snapshot.id)
         sound = write_soundtrack(config.audio, folder / "sound.s16", frames)
-        tool = " ".join(TOOL)
-        joined = folder / f"joined{config.out.suffix}"
-        segments.join(joined, sound, tags(tool, origin), frames)
-        marks: dict[str, Any] = {
-            "visible": stage.scene.mark is not None,
-            "xmp": add_xmp(joined, xmp_packet(tool, origin)),
-            "tags": True,
-        }
-        if not config.look.content_credentials:
-            marks["c2pa"] = "not signed: switched off"
-        elif reason := why_not(joined):
-            marks["c2pa"] = f"not signed: {reason}"
-        else:
-            signed = folder / f"signed{config.out.suffix}"
-            marks["c2pa"] = f"signed with {sign(joined, signed, config.out.name, TOOL, origin)}"
-            joined = signed
+        joined, marks = finished(
+            segments, folder, config.out.name, sound, origin, config.look.content_credentials
+        )
     return joined, {
         "size": stage.scene.size,
         "background": stage.background,
-        "marks": marks,
+        "marks": {"visible": stage.scene.mark is not None, **marks},
         "provenance": origin,
         "resumed_at": there,
         "seconds": {"render": rendered - began, "join": time.monotonic() - rendered},

@@ -136,3 +136,55 @@ def told(record: dict[str, Any]) -> str:
         f"{marks['c2pa']}"
     )
     return "\n".join(lines)
+
+
+@app.command()
+def gallery(
+    identity: Identity,
+    intensities: Annotated[
+        str, typer.Option(help="Columns, separated by commas; 1 is as recorded.")
+    ] = "0,0.5,1,1.5",
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Side of a picture.")] = 192,
+    views: Annotated[
+        float, typer.Option(min=0, max=90, help="Last row: the head turned so far; 0: no such row.")
+    ] = 30.0,
+    content_credentials: Annotated[
+        bool, typer.Option("--content-credentials/--no-content-credentials", help="Sign the video.")
+    ] = True,
+    folder: Annotated[
+        Path | None, typer.Option("--to", help="Folder to write to; default: OUT/gallery.")
+    ] = None,
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    as_json: Json = False,
+) -> None:
+    """A trained head in all its emotions: a sheet of pictures, and a video that sweeps through.
+
+    Example: emohead gallery --identity M030 --out out
+    """
+    from flows.gallery import GalleryConfig
+    from flows.gallery import gallery as flow
+    from flows.orchestra import run
+
+    try:
+        columns = tuple(float(part) for part in intensities.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"--intensities {intensities!r}: numbers and commas") from error
+    config = GalleryConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        identity=identity,
+        head=out / "heads" / identity,
+        network=out / "network",
+        intensities=columns,
+        size=size,
+        views=views,
+        content_credentials=content_credentials,
+        out=folder or out / "gallery",
+    )
+    record = run(flow, config)
+    if as_json:
+        typer.echo(json.dumps(record, default=str))
+    else:
+        typer.echo(f"sheet: {record['sheet']}\nvideo: {record['video']}")

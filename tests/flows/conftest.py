@@ -1,4 +1,5 @@
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,8 @@ from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call
 from flows.preprocess import preprocess
 from pipeline.samples import make_samples
+
+sys.path.insert(0, str(Path(__file__).parent))  # for talking_kit, here and in children
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,385 @@
+"""Sound to video: every frame, marked, resumed after a kill, in bounded memory; what cannot be is
+said before any work."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import av
+import ffmpeg
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from PIL import Image
+from talking_kit import DrawnHead, asked, make_world, speech, write
+
+import flows.synthesis.staging as staging
+from flows.errors import FlowError, NothingToDo
+from flows.features import FeatureNames
+from flows.orchestra import call
+from flows.synthesis.driving import Body, driving, longest_run, there_and_back
+from flows.synthesis.hearing import heard, joined, pieces
+from flows.synthesis.look import Look
+from flows.synthesize import synthesize
+from models import SpeechFeatures
+from models.errors import EmotionError
+from pipeline.errors import MediaError
+from pipeline.ffmpeg import ffmpeg_exe
+from pipeline.profiles import load_profile
+from pipeline.sound import read_sound
+from pipeline.transcript import Transcript, Word
+from render.codings import coding_of
+from render.errors import BackgroundError, VideoError
+from render.scene import Scene
+from render.segments import Segments
+from render.views import angles, mean_camera
+from render.xmp import SOURCE_TYPE, read_xmp
+from store import Cache
+
+NAMES = FeatureNames()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speech(tmp_path_factory.mktemp("speech") / "short.wav", 1.2)
+
+
+@pytest.fixture(autouse=True)
+def head(monkeypatch: pytest.MonkeyPatch) -> DrawnHead:
+    """Real heads speak in test_main_job; here one is drawn that says what it was asked for."""
+    drawn = DrawnHead()
+    monkeypatch.setattr(staging, "load_head", lambda folder: drawn)
+    return drawn
+
+
+def frames_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as file:
+        return np.stack([f.to_ndarray(format="rgb24") for f in file.decode(video=0)])
+
+
+def test_sound_becomes_a_marked_video_of_every_frame(
+    world: Path, short: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "v.mp4"
+    record = call(synthesize, asked(world, short, out, emotion="happy@0-0.4, sad@0.8-1.2"))
+    frames = frames_of(out)
+    assert frames.shape == (30, 64, 64, 3)
+    assert record["frames"] == 30
+    assert record["driving_clip"].startswith("anna_neutral")
+    # The scene as filmed above, clothes below, the head drawn between.
+    assert np.abs(frames[:, 3, 3].astype(int) - [40, 160, 70]).max() < 25
+    assert np.abs(frames[:, 60, 20].astype(int) - [30, 40, 150]).max() < 30
+    told = (read_xmp(out) or b"").decode()
+    assert SOURCE_TYPE in told
+    assert record["provenance"]["snapshot"] in told
+    assert "anna" not in told  # provenance names models, not people
+    assert record["marks"] == {
+        "visible": True, "tags": True, "xmp": True, "c2pa": "not signed: switched off"
+    }  # fmt: skip
+    arrays = np.load(tmp_path / "v.npz")
+    assert arrays["alpha"].shape == (30, 3)
+    assert list(arrays["tags"]) == ["happy", "sad"]
+    assert json.loads((tmp_path / "v.json").read_text())["frames"] == 30
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.json", "v.mp4", "v.npz"]
+
+
+def test_stereo_mp3_at_48_khz_is_spoken_and_heard_as_it_is(
+    world: Path, short: Path, tmp_path: Path
+) -> None:
+    mp3 = tmp_path / "voice.mp3"
+    coded = ffmpeg.output(
+        ffmpeg.input(str(short)), str(mp3), acodec="libmp3lame", ar=48_000, ac=2, loglevel="error"
+    )
+    subprocess.run(ffmpeg.compile(coded, cmd=ffmpeg_exe()), check=True)
+    out = tmp_path / "v.mp4"
+    record = call(synthesize, asked(world, mp3, out))
+    with av.open(str(out)) as file:
+        stream = file.streams.audio[0]
+        assert (stream.rate, stream.codec_context.channels) == (48_000, 2)
+        sound = np.concatenate([f.to_ndarray()[0] for f in file.decode(stream)])
+    assert len(frames_of(out)) == record["frames"]
+    said = read_sound(short)
+    found = np.correlate(sound[::3][: len(said)], said, "full")
+    assert abs(int(found.argmax()) - (len(said) - 1)) < 40  # samples of 1/16 ms: 2.5 ms
+
+
+KILLED = """
+import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])
+import flows.synthesis.staging as staging; from flows.orchestra import call
+from flows.synthesize import synthesize; from talking_kit import DrawnHead, asked
+staging.load_head = lambda folder: DrawnHead(0.02)
+call(synthesize, asked(Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), emotion="happy"))
+"""
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    world: Path, head: DrawnHead, tmp_path: Path
+) -> None:
+    audio = speech(tmp_path / "a.wav", 5.2)  # 130 frames: a piece, and some
+    whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
+    call(synthesize, asked(world, audio, whole, emotion="happy"))
+    line = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(world), str(audio)]
+    child = subprocess.Popen([*line, str(killed)], stderr=subprocess.DEVNULL)
+    pieces_folder = tmp_path / ".killed.mp4.parts" / "frames" / "pieces"
+    deadline = time.monotonic() + 120
+    while not list(pieces_folder.glob("0*.mp4")) and time.monotonic() < deadline:
+        assert child.poll() is None
+        time.sleep(0.02)
+    with pytest.raises(FlowError, match=r"killed\.mp4 is being written by another run"):
+        call(synthesize, asked(world, audio, killed, emotion="happy"))
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not killed.exists()
+    head.rendered = 0
+    record = call(synthesize, asked(world, audio, killed, emotion="happy"))
+    assert record["resumed_at"] == 100
+    assert head.rendered == 30
+    assert record["seconds"]["hear"] == 0  # what was heard was kept, too
+    assert killed.read_bytes() == whole.read_bytes()
+    assert not pieces_folder.exists()
+
+
+def test_another_request_does_not_go_on_from_the_pieces_of_the_last(
+    world: Path, short: Path, head: DrawnHead, tmp_path: Path
+) -> None:
+    parts = tmp_path / ".v.mp4.parts" / "frames"
+    parts.mkdir(parents=True)
+    (parts / "started-from.json").write_text('{"frames": "others"}')
+    (parts / "left").touch()
+    assert call(synthesize, asked(world, short, tmp_path / "v.mp4"))["resumed_at"] == 0
+    assert head.rendered == 30
+
+
+def test_any_background_and_none(world: Path, short: Path, tmp_path: Path) -> None:
+    red = tmp_path / "v.mp4"
+    record = call(synthesize, asked(world, short, red, {"background": "#c01020", "size": 96}))
+    frames = frames_of(red)
+    assert frames.shape == (30, 96, 96, 3)
+    assert np.abs(frames[:, 4, 4].astype(int) - [192, 16, 32]).max() < 25
+    assert np.abs(frames[:, 90, 30].astype(int) - [30, 40, 150]).max() < 30
+    assert record["background"] == {"colour": "#c01020"}
+
+    clear = tmp_path / "v.mov"
+    call(synthesize, asked(world, short, clear, {"background": "transparent"}))
+    line = [ffmpeg_exe(), "-v", "error", "-i", str(clear), "-f", "rawvideo", "-pix_fmt", "rgba"]
+    raw = subprocess.run([*line, "-"], stdout=subprocess.PIPE, check=True).stdout
+    rgba = np.frombuffer(raw, np.uint8).reshape(30, 64, 64, 4)
+    assert rgba[:, 3, 3, 3].max() <= 2
+    assert rgba[:, 60, 20, 3].min() > 250
+    assert np.abs(rgba[:, 60, 20, :3].astype(int) - [30, 40, 150]).max() < 30
+    # At the shoulder's soft edge nothing of the green scene shines through.
+    edge = (rgba[..., 3] > 40) & (rgba[..., 3] < 215)
+    edge[:, :46] = False
+    edge[:, :, 40:] = False  # not the label
+    assert rgba[edge][:, 1].max() < 90
+
+
+@pytest.mark.parametrize(
+    ("more", "look", "error", "told"),
+    [
+        ({"emotion": "happy@0-9"}, {}, EmotionError, r"reaches 9\.0 s, the sound ends at 1\.20 s"),
+        ({"emotion": "hapy"}, {}, EmotionError, "'hapy' is not known.*did you mean 'happy'"),
+        ({"head": Path("h/ana"), "identity": "ana"}, {}, NothingToDo, "'ana' has no head model"),
+        ({"emotion": "sad", "timeline": Path("t")}, {}, FlowError, "give one of them"),
+        ({}, {"pose_from": "x", "orbit": 9}, FlowError, "follows a clip or circles"),
+        ({}, {"pose_from": "bert_nutral"}, FlowError, "no clip.*nearest: bert_neutral_0"),
+        ({}, {"pose_from": "anna_"}, FlowError, "the beginning of 6 clips"),
+        ({"out": Path("v.avi")}, {}, VideoError, "the ending .avi says no way"),
+        ({}, {"background": "transparent"}, VideoError, "H.264 has no transparency"),
+        ({}, {"background": "nowhere.png"}, BackgroundError, "no file of that name"),
+        ({"audio": Path("no.wav")}, {}, MediaError, "no such file"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(
+    more: dict[str, Any], look: dict[str, Any], error: type[Exception], told: str,
+    world: Path, short: Path, head: DrawnHead, tmp_path: Path,
+) -> None:  # fmt: skip
+    given_out = tmp_path / more.pop("out", "v.mp4")
+    if "head" in more:
+        more["head"] = world / "heads" / more["head"].name
+    with pytest.raises(error, match=told):
+        call(synthesize, asked(world, short, given_out, look, **more))
+    assert list(tmp_path.iterdir()) == []
+    assert head.rendered == 0
+
+
+def test_an_identity_without_head_is_told_which_there_are(
+    world: Path, short: Path, tmp_path: Path
+) -> None:
+    config = asked(world, short, tmp_path / "v.mp4", identity="ann", head=world / "heads" / "ann")
+    with pytest.raises(NothingToDo, match=r"did you mean 'anna'.*train head --identity ann"):
+        call(synthesize, config)
+
+
+def test_silence_is_refused(world: Path, tmp_path: Path) -> None:
+    write(tmp_path / "quiet.wav", np.zeros(32_000))
+    with pytest.raises(MediaError, match=r"quiet\.wav: 2\.00 s of digital silence"):
+        call(synthesize, asked(world, tmp_path / "quiet.wav", tmp_path / "v.mp4"))
+
+
+def test_backgrounds_that_do_not_fit_are_refused_before_any_work(
+    world: Path, short: Path, tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (90, 70)).save(wide)
+    with pytest.raises(BackgroundError, match="90x70 px is not square, the video is 64x64"):
+        call(synthesize, asked(world, short, tmp_path / "v.mp4", {"background": str(wide)}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wide.png"]
+
+
+def test_the_command_tells_without_a_traceback(world: Path, short: Path, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "synthesize", "--identity", "anna", "--audio",
+         str(short), "--out", str(world), "--video", str(tmp_path / "v.mp4"), "--timeline",
+         str(tmp_path / "no.yaml")],
+        capture_output=True, text=True, env={**os.environ, "PREFECT_API_URL": ""},
+    )  # fmt: skip
+    assert ran.returncode == 3
+    assert "no.yaml: No such file" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_poses_of_another_clip_and_a_circling_camera(world: Path) -> None:
+    snapshot = Cache.open(world / "store").snapshot()
+    own = driving(snapshot, "clips", "anna", NAMES, 90, Look())
+    assert own.rows is not None
+    np.testing.assert_array_equal(own.rows, there_and_back(40, 90))
+    base = mean_camera(own.cameras[:40])
+
+    other = driving(snapshot, "clips", "anna", NAMES, 50, Look(pose_from="bert_n"))
+    assert other.poses_of == "bert_neutral_0"
+    assert other.rows is not None
+    assert set(np.diff(other.rows)) == {0}  # one still body, of a clip of anna's
+    assert other.body_of == own.body_of
+    # bert's 30 known poses turn by 15 - (-7.3) degrees; anna turns as far, round her own mean.
+    np.testing.assert_allclose(mean_camera(other.cameras[:30]), base, atol=1e-5)
+    assert np.ptp(angles(other.cameras[:30])[:, 0]) == pytest.approx(22.3, abs=0.2)
+
+    mine = driving(snapshot, "clips", "anna", NAMES, 40, Look(pose_from="anna_happy_1"))
+    assert mine.body_of == mine.poses_of == "anna_happy_1"
+
+    round_ = driving(snapshot, "clips", "anna", NAMES, 50, Look(orbit=40, orbit_seconds=2))
+    assert round_.rows is None
+    record = round_.record(own.cameras)
+    assert record["yaw_degrees"][1] == pytest.approx(40, abs=1.5)
+    assert record["recorded_yaw_degrees"][1] < 6
+    assert record["body"] is None
+
+
+def test_the_longest_run_by_hand() -> None:
+    assert longest_run(np.array([1, 0, 1, 1, 0, 1], bool)) == slice(2, 4)
+    assert longest_run(np.zeros(3, bool)) == slice(0, 0)
+
+
+def test_a_body_is_read_a_block_at_a_time(world: Path) -> None:
+    snapshot = Cache.open(world / "store").snapshot()
+    body = Body(snapshot, "clips", "anna_happy_0", NAMES)
+    frames = snapshot.read("clips", "video/rgb", "anna_happy_0")
+    for row in (0, 39, 17):
+        np.testing.assert_array_equal(body(row)[0], frames[row])
+
+
+def test_memory_does_not_grow_with_the_video(world: Path, short: Path, tmp_path: Path) -> None:
+    config = asked(world, short, tmp_path / "v.mp4", {"background": "grey"})
+    snapshot = Cache.open(config.store).snapshot()
+
+    def peak(frames: int) -> int:
+        course = driving(snapshot, "clips", "anna", NAMES, frames, config.look)
+        alpha = np.zeros((frames, 3), np.float32)
+        stage = staging.staged(config, snapshot, alpha, course)
+        tracemalloc.start()
+        with Segments(tmp_path / str(frames), 64, coding_of(config.out)) as segments:
+            for frame in stage.scene.frames():
+                segments.write(frame)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(10)  # imports, caches
+    assert peak(1200) < peak(150) + 2 * 2**20  # 1,050 frames of 64 x 64 x 3 are 12.3 MiB
+
+
+@given(
+    seconds=st.floats(0.2, 30),
+    longest=st.floats(3, 8),
+    words=st.lists(st.floats(0.02, 0.6), max_size=40),
+    seed=st.integers(0, 99),
+)
+def test_pieces_cover_everything_and_cut_no_word(
+    seconds: float, longest: float, words: list[float], seed: int
+) -> None:
+    frames = max(1, round(seconds * 25))
+    samples = np.random.default_rng(seed).normal(size=frames * 640).astype(np.float32)
+    ends = np.cumsum(words)
+    said = [
+        Word("w", float(end - length), float(end))
+        for end, length in zip(ends, words, strict=True)
+        if end < seconds
+    ]
+    assume(longest * 0.25 > 0.7)  # no word is longer than the stretch in which to cut
+    found = pieces(samples, said, longest)
+    assert [first for first, _ in found] == [0, *(past for _, past in found[:-1])]
+    assert found[-1][1] == frames
+    assert all(0 < past - first <= int(longest * 25) for first, past in found)
+    for first, _ in found[1:]:
+        assert not any(word.start < first / 25 - 1e-9 < word.end - 2e-9 for word in said)
+
+
+def test_the_quietest_moment_is_where_sound_is_cut() -> None:
+    samples = np.ones(100 * 640, np.float32)
+    samples[45 * 640 - 300 : 45 * 640 + 300] = 0
+    assert pieces(samples, (), 2.0) == [(0, 45), (45, 95), (95, 100)] or pieces(samples, (), 2.0)[
+        0
+    ] == (0, 45)
+
+
+def test_long_sound_is_heard_in_pieces_each_with_its_own_words(tmp_path: Path) -> None:
+    samples = read_sound(speech(tmp_path / "a.wav", 3.0))
+    words = (Word("the", 0.09, 0.21), Word("show", 0.22, 0.5), Word("arrive", 2.2, 2.6))
+    transcript = Transcript("the show arrive", words, source="sidecar")
+    profile = load_profile("embedded")
+    seen: list[tuple[int, int]] = []
+    cut, facts = heard(
+        profile, samples, NAMES, transcript, longest=2.0,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    whole, _ = heard(profile, samples, NAMES, transcript)
+    assert cut.frames == whole.frames == 75
+    assert seen[-1] == (75, 75)
+    assert len(seen) == len(facts["pieces"]) == 2
+    # The same frames are spoken in; each piece has tokens of its own.
+    np.testing.assert_array_equal(cut.token_index >= 0, whole.token_index >= 0)
+    assert cut.token_index.max() == len(cut.tokens) - 1
+    with pytest.raises(FlowError, match=r"text without times for 3\.0 s of sound; up to 2 s"):
+        heard(profile, samples, NAMES, Transcript("the show", source="known"), longest=2.0)
+
+
+def test_joined_features_keep_their_tokens_apart() -> None:
+    def part(tokens: int, index: list[int]) -> SpeechFeatures:
+        frames = len(index)
+        table = np.arange(tokens, dtype=np.float32)[:, None] + 10 * tokens
+        zeros = np.zeros((frames, 1), np.float32)
+        return SpeechFeatures(zeros, zeros, table, np.array(index, np.int32))
+
+    both = joined([part(2, [-1, 0, 1]), part(0, [-1]), part(3, [2, -1, 0])])
+    assert both.token_index.tolist() == [-1, 0, 1, -1, 4, -1, 2]
+    assert both.tokens[both.token_index[4], 0] == 32
+
+
+def test_a_scene_of_parts_that_differ_in_length_is_refused() -> None:
+    from render.errors import RenderError
+
+    with pytest.raises(RenderError, match="expression for 2 frames, 3 cameras, 2 torso rows"):
+        Scene(DrawnHead(), np.zeros((2, 3)), np.zeros((3, 3, 4)), 64, 64, None, None, None)
