@@ -18,9 +18,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import LabelledClip, SpeechFeatures, TrainConfig, TrainingData, join_clips, predict
-from models.batches import Batches
+from models.batches import Batch, Batches
 from models.checkpoint import AudioExpressionModel
-from models.trainer import loss_of
+from models.trainer import expression_of, loss_of
 from pipeline import clock
 from pipeline.hyperplanes import fit_scopes
 
@@ -64,6 +64,11 @@ def seconds(work: Callable[[], Any], times: int) -> float:
     return (time.perf_counter() - began) / times
 
 
+def step_loss(network: Callable[..., Any], batch: Batch, rho: float) -> torch.Tensor:
+    """Forward pass and loss of one step."""
+    return loss_of(expression_of(network, batch), batch, rho)
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -92,13 +97,13 @@ def main() -> None:
     at = iter(range(10**9))
 
     def step() -> None:
-        loss = loss_of(network, batches.of(next(at)), config.rho)
+        loss = step_loss(network, batches.of(next(at)), config.rho)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
 
     with FlopCounterMode(display=False) as counter:
-        loss_of(model.network, batches.of(0), config.rho).backward()
+        step_loss(model.network, batches.of(0), config.rho).backward()
     each = seconds(step, args.steps)
     loading = seconds(lambda: batches.of(next(at)), args.steps)
     work = counter.get_total_flops()

@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from models.config import AudioExpressionConfig, TrainConfig
 from models.data import TrainingData
 from models.errors import CheckpointError
+from models.experts.network import ExpertNetwork
 from models.mouth import MouthOpening
 from models.network import AudioExpressionNetwork
+from models.recurrent import RecurrentGenerator
 from models.transformer import PlainTransformer
+from models.voices import Voices
 from models.windows import Standardiser
 from pipeline.hyperplane_record import from_record, to_record
 from pipeline.hyperplanes import HyperplaneSet
@@ -42,10 +45,17 @@ class AudioExpressionModel(nn.Module):
         self.network = network_of(config)
 
 
-def network_of(config: AudioExpressionConfig) -> AudioExpressionNetwork | PlainTransformer:
+Network = AudioExpressionNetwork | PlainTransformer | ExpertNetwork | RecurrentGenerator
+
+
+def network_of(config: AudioExpressionConfig) -> Network:
     """Fresh weights of the architecture that the config names."""
     if config.architecture == "emohead":
         return AudioExpressionNetwork(config)
+    if config.architecture == "moee":
+        return ExpertNetwork(config)
+    if config.architecture == "recurrent":
+        return RecurrentGenerator(config)
     whole = AudioExpressionNetwork(replace(config, refinement=True))
     return PlainTransformer(config, sum(p.numel() for p in whole.parameters()))
 
@@ -73,6 +83,11 @@ class Checkpoint:
         """How an identity's coefficients open its mouth; None where that is not known."""
         found = self.state.get("mouth", {}).get(identity)
         return None if found is None else MouthOpening.from_dict(found)
+
+    def voices(self) -> Voices:
+        """Which emotion a voice carries, as the training clips tell; empty where not kept."""
+        found = self.state.get("voices")
+        return Voices.from_dict(found) if found else Voices({}, np.ones(1))
 
 
 def save(

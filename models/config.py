@@ -4,6 +4,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from models.errors import ModelConfigError
+from pipeline.datasets.emotions import CANONICAL
+
+LABELS = tuple(tag for tag in CANONICAL if tag != "neutral")
+"""Tags with a weight of their own in a label; neutral is the absence of all (`models.labels`)."""
+
+Architecture = Literal["emohead", "transformer", "moee", "recurrent"]
+"""Which network; see `AudioExpressionConfig.architecture`."""
+
+TAKES_LABELS = ("moee", "recurrent")
+"""Architectures that are told the emotion as a label, not by a hyperplane's normal."""
+
+LABEL_FIELDS = ("labels", "expert_width", "latent_tokens", "experts", "global_gate")
+"""Fields that say how; the same in `TrainConfig` and `AudioExpressionConfig`."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +67,22 @@ class AudioExpressionConfig:
     """Logit a frame starts with at itself (C / √d_h, for inputs of unit variance). Queries and keys
     start equal, so that every frame first listens to frames like itself; with independent ones
     (0) it starts from the mean of the window, and little sound is left to follow the lips by."""
-    architecture: Literal["emohead", "transformer"] = "emohead"
+    architecture: Architecture = "emohead"
     """`transformer`: a plain one with as many parameters reads [υ; e; γ] instead of equations 2 to
-    8 ("w/o audio expression alignment" of table IV)."""
+    8 ("w/o audio expression alignment" of table IV). `moee`: equations 1 to 7, then MoEE's emotion
+    experts. `recurrent`: EMOdiffhead's LSTM generator."""
     refinement: bool = True
     """Eq. 9; without it α̂ = α̃ and the tag changes nothing ("w/o hyperplane refinement")."""
+    labels: tuple[str, ...] = LABELS
+    """Tags that a label has weights for, in order (`moee` and `recurrent`)."""
+    expert_width: int = 64
+    """Channels of an expert's queries, keys and values (ours: not published)."""
+    latent_tokens: int = 4
+    """Tokens of the emotion latent (ours)."""
+    experts: bool = True
+    """Without them `moee` says what its first stage learnt ("no MoEE" of its table)."""
+    global_gate: bool = True
+    """Without it all experts count alike ("no global gate")."""
     units: Literal["whitened"] = "whitened"
     """Unit of the coefficients: zero mean and unit variance per identity, with stored statistics,
     so that tau, the margin and the RMSE of two identities can be compared."""
@@ -84,6 +108,11 @@ class AudioExpressionConfig:
             )
 
     @property
+    def takes_labels(self) -> bool:
+        """Whether the emotion is asked for by a label."""
+        return self.architecture in TAKES_LABELS
+
+    @property
     def terms(self) -> int:
         """Terms of the sum in F, the frame itself included."""
         return self.n + 1 if self.window_terms is None else self.window_terms
@@ -103,6 +132,7 @@ class AudioExpressionConfig:
         values = dict(values)
         values["widths"] = InputWidths(**values["widths"])
         values["ffn_widths"] = tuple(values["ffn_widths"])
+        values["labels"] = tuple(values.get("labels", LABELS))
         return cls(**values)
 
 
@@ -144,8 +174,30 @@ class TrainConfig:
     """See `AudioExpressionConfig.activation`."""
     focus: float = 64.0
     """See `AudioExpressionConfig.focus`."""
-    architecture: Literal["emohead", "transformer"] = "emohead"
+    architecture: Architecture = "emohead"
     """See `AudioExpressionConfig.architecture`."""
+    labels: tuple[str, ...] = LABELS
+    """See `AudioExpressionConfig.labels`; this and the next four are for `moee` and `recurrent`."""
+    expert_width: int = 64
+    """See `AudioExpressionConfig.expert_width`."""
+    latent_tokens: int = 4
+    """See `AudioExpressionConfig.latent_tokens`."""
+    experts: bool = True
+    """See `AudioExpressionConfig.experts`."""
+    global_gate: bool = True
+    """See `AudioExpressionConfig.global_gate`."""
+    stage_1: float = 0.5
+    """Share of the steps in which `moee` learns everything but its experts; then these alone."""
+    noisy: float = 0.0
+    """Share of windows whose label and target are mixed with those of another emotion's clip
+    (MoEE's noisy emotion sampling; the share is ours: not published)."""
+    masked: bool = True
+    """In such a window the mouth's opening stays that of the sound (MoEE's mask of the mouth)."""
+    source_dropout: float = 0.0
+    """Share of windows from which each of label, voice and words is withheld, so that any subset
+    of them can be asked with."""
+    adversarial: float = 0.0
+    """Weight of two discriminators (EMOdiffhead; of a frame, and of a sequence); 0: none."""
     refinement: bool = True
     """See `AudioExpressionConfig.refinement`."""
     loss_units: Literal["whitened", "raw"] = "whitened"
@@ -190,6 +242,16 @@ class TrainConfig:
             raise ModelConfigError(f"ema is {self.ema}; give 0 (off) to below 1, e.g. 0.999")
         if self.weight_decay < 0:
             raise ModelConfigError(f"weight_decay is {self.weight_decay}; give 0 (off) or more")
+        for name in ("stage_1", "noisy", "source_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ModelConfigError(f"{name} is {getattr(self, name)}; give a share, 0 to 1")
+        if self.adversarial < 0:
+            raise ModelConfigError(f"adversarial is {self.adversarial}; give 0 (off) or more")
+        if self.noisy and self.architecture not in TAKES_LABELS:
+            raise ModelConfigError(
+                f"noisy is {self.noisy}, but {self.architecture} is told no label that could tell "
+                f"mixed targets apart; take 0, or an architecture of {', '.join(TAKES_LABELS)}"
+            )
         if self.rho < 0:
             raise ModelConfigError(f"rho is {self.rho}; give 0 (off) or more (paper: 0.5)")
         if self.precision == "float16" and self.device == "cpu":
@@ -212,6 +274,7 @@ class TrainConfig:
             focus=self.focus,
             architecture=self.architecture,
             refinement=self.refinement,
+            **{name: getattr(self, name) for name in LABEL_FIELDS},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,6 +286,7 @@ class TrainConfig:
         """Undo `to_dict`."""
         values = dict(values)
         values["ffn_widths"] = tuple(values["ffn_widths"])
+        values["labels"] = tuple(values.get("labels", LABELS))
         return cls(**values)
 
 
@@ -245,3 +309,9 @@ DEMO: dict[str, Any] = {
 """`TrainConfig` fields for a minute or two of speech on two cores, a few seconds to a minute of
 training. A small network that looks at few frames and forgets: with four sentences the paper's
 sizes learn the sentences by heart (docs/decisions, and `python -m benchmarks.audio_expression`)."""
+
+MOEE: dict[str, Any] = {"architecture": "moee", "noisy": 0.5, "source_dropout": 0.2}
+"""`TrainConfig` fields of MoEE's light variant, on top of a preset (shares are ours)."""
+
+RECURRENT: dict[str, Any] = {"architecture": "recurrent", "noisy": 0.5, "adversarial": 0.01}
+"""`TrainConfig` fields of EMOdiffhead's expression generator (shares and weight are ours)."""

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 
+from models.asked import Asked
 from models.checkpoint import AudioExpressionModel
 from models.data import SpeechFeatures
 from models.errors import TrainingDataError
@@ -86,6 +87,8 @@ def predict(
     features: SpeechFeatures,
     normals: Float[np.ndarray, "frames k"],
     window: int,
+    labels: Float[np.ndarray, "frames labels"] | None = None,
+    voice: bool = True,
 ) -> Prediction:
     """Expression of every frame.
 
@@ -94,6 +97,9 @@ def predict(
         features: inputs of V frames; V may be shorter or longer than a window.
         normals: weighted normals a frame (`Timeline.normals`, or w_z repeated).
         window: frames T the network was trained on.
+        labels: emotion asked for a frame (`models.labels`), for networks that take one; None:
+            voice and words decide.
+        voice: let the voice's emotion count as well.
     """
     check_features(features, model)
     frames = features.frames
@@ -107,9 +113,37 @@ def predict(
     size = min(window, frames)
     inputs = gather(features, starts, zeros, zeros + frames, size, model.config, model.standard)
     nothing = torch.zeros(len(starts), size, model.config.k, device=inputs.audio.device)
+    asked = None
+    if model.config.takes_labels:
+        asked = asked_of(starts, size, labels, voice, len(model.config.labels), nothing.device)
     with torch.inference_mode():
-        said = model.network(inputs.audio, inputs.emotion, inputs.text, nothing, inputs.past)
+        said = model.network(inputs.audio, inputs.emotion, inputs.text, nothing, inputs.past, asked)
     alpha_tilde = blend(said.alpha_tilde.cpu().numpy(), starts, frames)
     tau = blend(said.tau.cpu().numpy(), starts, frames)
     alpha_hat = (alpha_tilde + tau * normals).astype(np.float32)
     return Prediction(alpha_tilde, tau[:, 0], alpha_hat)
+
+
+def asked_of(
+    starts: Int[np.ndarray, " windows"],
+    size: int,
+    labels: Float[np.ndarray, "frames labels"] | None,
+    voice: bool,
+    width: int,
+    device: torch.device,
+) -> Asked:
+    """What each window is asked to show.
+
+    Raises:
+        TrainingDataError: labels of another width than the network's.
+    """
+    if labels is None:
+        return Asked.nothing(len(starts), size, width, device)
+    if labels.shape[1] != width:
+        raise TrainingDataError(
+            f"labels of {labels.shape[1]} weights, the network was trained on {width}; make them "
+            "with its own list of labels"
+        )
+    cut = np.stack([labels[start : start + size] for start in starts]).astype(np.float32)
+    known = torch.tensor([[True, voice, True]], device=device).expand(len(starts), 3)
+    return Asked(torch.from_numpy(cut).to(device), known)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models import equations as eq
+from models.asked import Asked
 from models.config import AudioExpressionConfig
 from models.errors import ModelConfigError
 
@@ -92,6 +93,7 @@ class AudioExpressionNetwork(nn.Module):
         text: Spoken,
         normal: Float[Tensor, "batch frames k"],
         past: Past | None = None,
+        asked: Asked | None = None,
     ) -> Expression:
         """Expression of every frame of every window.
 
@@ -101,7 +103,23 @@ class AudioExpressionNetwork(nn.Module):
             text: words of the T frames.
             normal: w_z of each frame.
             past: the frames before; None means silence.
+            asked: not looked at; an emotion enters by `normal` alone.
         """
+        h = self.hidden(audio, emotion, text, past)
+        alpha_tilde = self.ffn_1(h)
+        if self.ffn_2 is None:
+            return unrefined(alpha_tilde)
+        tau = self.ffn_2(h)
+        return Expression(alpha_tilde, tau, eq.refine(alpha_tilde, tau, normal))
+
+    def hidden(
+        self,
+        audio: Float[Tensor, "batch frames audio_width"],
+        emotion: Float[Tensor, "batch frames emotion_width"],
+        text: Spoken,
+        past: Past | None = None,
+    ) -> Float[Tensor, "batch frames threed"]:
+        """[h_υ; h_e; h_γ] of every frame: equations 1 to 7."""
         terms, d_h = self.config.terms, self.config.d_h
         past = past or self._silent_past(audio, emotion)
         audio_all = torch.cat([past.audio, audio], dim=1)
@@ -115,16 +133,11 @@ class AudioExpressionNetwork(nn.Module):
         c_ve = eq.correlation(fused, self.w_q1, self.w_k1)
         c_gamma = eq.correlation(gamma, self.w_q2, self.w_k2)
         h_text = eq.attend_tokens(c_gamma, said.sum(dim=1), gamma, self.w_v3, d_h)
-        h = eq.concatenated(
+        return eq.concatenated(
             eq.attend(c_ve + said @ c_gamma @ said.transpose(1, 2), v, self.w_v1, d_h),
             eq.attend(c_ve, fused, self.w_v2, d_h),
             said @ h_text,
         )
-        alpha_tilde = self.ffn_1(h)
-        if self.ffn_2 is None:
-            return unrefined(alpha_tilde)
-        tau = self.ffn_2(h)
-        return Expression(alpha_tilde, tau, eq.refine(alpha_tilde, tau, normal))
 
     def _silent_past(self, audio: Tensor, emotion: Tensor) -> Past:
         batch, past = len(audio), self.config.past

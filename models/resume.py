@@ -14,7 +14,7 @@ from models.errors import CheckpointError
 
 FREE = ("validate_every", "save_every", "log_every", "tensorboard")
 """Settings that may change between two runs of one training; the number of steps may too, while
-the learning rate is constant."""
+nothing is a share of it."""
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -34,7 +34,9 @@ def resume(
     Raises:
         CheckpointError: its settings or data differ; says which.
     """
-    free = FREE if config.final_learning_rate != 1.0 else (*FREE, "steps")
+    # A schedule, and the stages of MoEE, are shares of the steps.
+    fixed = config.final_learning_rate != 1.0 or config.architecture == "moee"
+    free = FREE if fixed else (*FREE, "steps")
     now, then = config.to_dict(), saved.train.to_dict()
     other = [
         f"{name}: {then.get(name)} then, {now[name]} now"
@@ -54,6 +56,8 @@ def resume(
     if saved.state.get("scaler"):
         scaler.load_state_dict(saved.state["scaler"])
     for name, parameter in model.named_parameters():
+        if f"{name}/step" not in saved.optimiser:
+            continue  # held still so far: Adam has no moments of it
         moments = {key: saved.optimiser[f"{name}/{key}"] for key in MOMENTS}
         optimiser.state[parameter] = {
             key: value.clone().to(parameter.device) for key, value in moments.items()

@@ -1,15 +1,20 @@
 """From speech features and a timeline of emotions to the coefficients a head is rendered with."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from models.checkpoint import Checkpoint
 from models.control import ControlConfig, Steered, steer
 from models.data import SpeechFeatures, merged_planes, whitening_of
 from models.emotion import Timeline
 from models.inference import Prediction, predict
+from models.labels import label_frames, strongest
+from models.voices import contradiction
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ def speak(
     if emotion is None:
         return _unsteered(checkpoint, features, identity)
     timeline = Timeline.parse(emotion) if isinstance(emotion, str) else emotion
+    if checkpoint.model.config.takes_labels:
+        return _labelled(checkpoint, features, timeline, identity)
     planes = merged_planes(checkpoint.planes, identity, checkpoint.train.planes)
     normals = timeline.normals(planes, features.frames).astype(np.float32)
     prediction = predict(checkpoint.model, features, normals, checkpoint.train.window)
@@ -59,4 +66,38 @@ def _unsteered(checkpoint: Checkpoint, features: SpeechFeatures, identity: str) 
     alpha = prediction.alpha_tilde
     return Speech(
         alpha, whitening.unwhiten(alpha), prediction, Steered(alpha, (), nothing, nothing)
+    )
+
+
+def _labelled(
+    checkpoint: Checkpoint, features: SpeechFeatures, timeline: Timeline, identity: str
+) -> Speech:
+    """The network is told the emotion itself: nothing is moved afterwards."""
+    whitening = whitening_of(checkpoint.planes, identity)
+    labels = label_frames(timeline, features.frames, checkpoint.model.config.labels)
+    wanted = strongest(labels.mean(axis=0), checkpoint.model.config.labels)
+    against = contradiction(checkpoint.voices(), features, wanted)
+    if against:
+        LOG.warning(against)
+    prediction = predict(
+        checkpoint.model, features, np.zeros((features.frames, whitening.k), dtype=np.float32),
+        checkpoint.train.window, labels, voice=against is None,
+    )  # fmt: skip
+    alpha = prediction.alpha_hat
+    margin = margins(alpha, timeline.tags, checkpoint, identity)
+    steered = Steered(alpha, timeline.tags, np.zeros_like(margin), margin)
+    return Speech(alpha, whitening.unwhiten(alpha), prediction, steered)
+
+
+def margins(
+    alpha: Float32[np.ndarray, "frames k"],
+    tags: tuple[str, ...],
+    checkpoint: Checkpoint,
+    identity: str,
+) -> Float64[np.ndarray, "frames tags"]:
+    """How deep each frame lies on each tag's side; NaN for a tag or compound without hyperplane."""
+    planes = merged_planes(checkpoint.planes, identity, checkpoint.train.planes).planes
+    nothing = np.full(len(alpha), np.nan)
+    return np.stack(
+        [alpha @ planes[t].w + planes[t].b if t in planes else nothing for t in tags], axis=1
     )

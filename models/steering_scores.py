@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from models.checkpoint import Checkpoint
 from models.control import ControlConfig, steer
 from models.data import ClipRow, TrainingData, merged_planes
 from models.emotion import Timeline
 from models.inference import predict
+from models.labels import label_vector
 from models.mouth import MouthOpening
 
 
@@ -50,10 +51,12 @@ def steering_scores(
         checkpoint: a trained network.
         data: where the clips' features and true coefficients are.
         clips: held-out clips.
-        control: how steering is done.
+        control: how steering is done; a network that is told labels is asked by label, and
+            `side_before` is what it shows when nothing is asked.
         own: ask a clip for the emotion it was recorded in as well.
     """
     control = control or ControlConfig()
+    mode = "label" if checkpoint.model.config.takes_labels else control.mode
     found: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for clip in clips:
         planes = merged_planes(data.planes, clip.identity, checkpoint.train.planes)
@@ -64,15 +67,17 @@ def steering_scores(
         for tag, plane in planes.planes.items():
             if tag == clip.emotion and not own:
                 continue
-            steered = steer(
-                said, Timeline.parse(tag), planes, control, mouth.direction if mouth else None
-            )
+            if checkpoint.model.config.takes_labels:
+                alpha = shown(checkpoint, data, clip, tag)
+            else:
+                direction = mouth.direction if mouth else None
+                alpha = steer(said, Timeline.parse(tag), planes, control, direction).alpha_hat
             before = said.alpha_tilde @ plane.w + plane.b
             found.setdefault(tag, []).append(
                 (
-                    steered.margin[:, 0] > 0,
+                    alpha @ plane.w + plane.b > 0,
                     before > 0,
-                    mouth_distance(mouth, steered.alpha_hat, data, clip),
+                    mouth_distance(mouth, alpha, data, clip),
                     mouth_distance(mouth, said.alpha_tilde, data, clip),
                 )
             )
@@ -84,10 +89,22 @@ def steering_scores(
                   for m in (mouth, mouth_before)]  # fmt: skip
         scores.append(
             SteeringScore(
-                tag, control.mode, len(side), float(side.mean()), float(side_before.mean()), *errors
+                tag, mode, len(side), float(side.mean()), float(side_before.mean()), *errors
             )
         )
     return scores
+
+
+def shown(
+    checkpoint: Checkpoint, data: TrainingData, clip: ClipRow, tag: str, intensity: float = 1.0
+) -> Float32[np.ndarray, "frames k"]:
+    """What a network that is told labels makes of a clip's sound in an emotion."""
+    label = label_vector(tag, checkpoint.model.config.labels) * np.float32(intensity)
+    nothing = np.zeros((clip.frames, data.k), dtype=np.float32)
+    return predict(
+        checkpoint.model, data.clip_features(clip), nothing, checkpoint.train.window,
+        np.tile(label, (clip.frames, 1)),
+    ).alpha_hat  # fmt: skip
 
 
 def mouth_distance(

@@ -9,20 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from models.adversary import Adversary
 from models.average import Average
 from models.batches import Batch, Batches
 from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, data_digest, load, save
 from models.config import TrainConfig
 from models.data import TrainingData
 from models.errors import TrainingDivergedError
+from models.experts.network import ExpertNetwork, stage_of
 from models.loss import regression_loss
 from models.mouth import fit_mouths
 from models.resume import optimiser_state, resume
 from models.run_notes import notes_of
 from models.scalars import Board
 from models.validate import score, validate
+from models.voices import fit_voices
 
 LOG = logging.getLogger(__name__)
 
@@ -56,18 +60,21 @@ def train_audio_expression(
     """
     device = torch.device(config.device)
     model = _fresh_model(data, config).to(device)
-    batches = Batches(data, config, model.standard)
+    mouths = fit_mouths(data)
+    batches = Batches(data, config, model.standard, mouths)
     # Without decay AdamW is Adam.
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     average = Average(model, config.ema)
+    adversary = Adversary(config, data.k)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
     state: dict[str, Any] = {
         "step": 0,
         "data": data_digest(data),
         "provenance": dict(data.provenance),
-        "mouth": {who: mouth.to_dict() for who, mouth in fit_mouths(data).items()},
+        "mouth": {who: mouth.to_dict() for who, mouth in mouths.items()},
+        "voices": fit_voices(data).to_dict() if model.config.takes_labels else None,
         "notes": notes_of(data, batches.sampler),
         "history": [],
         "validation": [],
@@ -76,21 +83,26 @@ def train_audio_expression(
     for note in state["notes"]:
         LOG.info(note)
     if (folder / LAST).is_file():
-        resume(load(folder, "last"), config, data, state, model, optimiser, average, scaler)
+        saved = load(folder, "last")
+        resume(saved, config, data, state, model, optimiser, average, scaler)
+        adversary.load(saved.optimiser)
     network = torch.compile(model.network) if config.compile else model.network
     board = Board(folder if config.tensorboard else None)
     losses: list[float] = []
     began, first = time.monotonic(), state["step"]
     for step in range(first, config.steps):
         batch = batches.of(step)
+        _enter_stage(model, config, step, state)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         with autocast(config):
-            loss = loss_of(network, batch, config.rho)
+            alpha_hat = expression_of(network, batch)
+            loss = loss_of(alpha_hat, batch, config.rho) + adversary.loss(alpha_hat, batch)
         optimiser.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.step(optimiser)
         scaler.update()
+        adversary.learn(alpha_hat, batch)
         average.update(model)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
@@ -114,21 +126,42 @@ def train_audio_expression(
         if done % config.validate_every == 0 or done == config.steps:
             _validate(average.of(model), data, config, folder, state, board)
         if done % config.save_every == 0 or done == config.steps:
-            extra = optimiser_state(model, optimiser) | average.state()
+            extra = optimiser_state(model, optimiser) | average.state() | adversary.state()
             state["scaler"] = scaler.state_dict()
             save(folder / LAST, model, config, data.planes, state, extra)
     board.close()
     return load(folder, "best")
 
 
-def loss_of(network: Callable[..., Any], batch: Batch, rho: float) -> Tensor:
-    """Eq. 13 of one batch, in its units."""
+def expression_of(network: Callable[..., Any], batch: Batch) -> Float[Tensor, "batch frames k"]:
+    """α̂ of one batch, in the units of the loss."""
     inputs = batch.inputs
-    said = network(inputs.audio, inputs.emotion, inputs.text, batch.normal, inputs.past)
-    alpha_hat = said.alpha_hat.float() * batch.scale + batch.offset
+    said = network(
+        inputs.audio, inputs.emotion, inputs.text, batch.normal, inputs.past, batch.asked
+    )
+    return said.alpha_hat.float() * batch.scale + batch.offset
+
+
+def loss_of(
+    alpha_hat: Float[Tensor, "batch frames k"], batch: Batch, rho: float
+) -> Float[Tensor, ""]:
+    """Eq. 13 of one batch."""
     return regression_loss(
         alpha_hat, batch.own, batch.own_known, batch.other, batch.other_known, rho
     )
+
+
+def _enter_stage(
+    model: AudioExpressionModel, config: TrainConfig, step: int, state: dict[str, Any]
+) -> None:
+    """MoEE's two stages; the best network is one that has been through both."""
+    if not isinstance(model.network, ExpertNetwork):
+        return
+    share = config.stage_1 if config.experts else 1.0
+    stage = stage_of(step, config.steps, share)
+    model.network.enter(stage)
+    if stage == 2 and (step == 0 or stage_of(step - 1, config.steps, share) == 1):
+        state["best"] = None
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models import equations as eq
+from models.asked import Asked
 from models.config import AudioExpressionConfig
 from models.network import Expression, Past, Spoken, unrefined
 
@@ -48,8 +49,12 @@ class PlainTransformer(nn.Module):
         text: Spoken,
         normal: Float[Tensor, "batch frames k"],
         past: Past | None = None,
+        asked: Asked | None = None,
     ) -> Expression:
-        """Expression of every frame; `past` is not looked at: attention sees the whole window."""
+        """Expression of every frame; attention sees the whole window.
+
+        `past` and `asked` are not looked at.
+        """
         words = text.membership() @ self.e_3(text.tokens)
         x = self.joint(torch.cat([self.e_1(audio), self.e_2(emotion), words], dim=-1))
         x = self.encoder(x + places(x.shape[1], x.shape[2]).to(x))

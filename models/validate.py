@@ -8,6 +8,7 @@ from jaxtyping import Float
 from models.checkpoint import AudioExpressionModel
 from models.data import HELD_OUT, ClipRow, TrainingData, normal_of, plane_of
 from models.inference import predict
+from models.labels import label_vector
 
 
 def rmse(predicted: Float[np.ndarray, "frames k"], true: Float[np.ndarray, "frames k"]) -> float:
@@ -33,7 +34,10 @@ def predict_clip(
     """α̂ of one clip with its own tag."""
     normal = normal_of(data.planes, clip.identity, clip.emotion, planes)
     normals = np.tile(normal, (clip.frames, 1))
-    return predict(model, data.clip_features(clip), normals, window).alpha_hat
+    labels = None
+    if model.config.takes_labels and clip.emotion:
+        labels = np.tile(label_vector(clip.emotion, model.config.labels), (clip.frames, 1))
+    return predict(model, data.clip_features(clip), normals, window, labels).alpha_hat
 
 
 def score(

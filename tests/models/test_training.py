@@ -30,7 +30,7 @@ from models.errors import (
 from models.inference import blend, predict, window_starts
 from models.run_notes import reason_unmeasured
 from models.speech import speak
-from models.trainer import learning_rate, loss_of, train_audio_expression
+from models.trainer import expression_of, learning_rate, loss_of, train_audio_expression
 from models.validate import correlations, rmse
 from models.windows import Standardiser, WindowSampler, gather, stack_context
 
@@ -173,8 +173,9 @@ def test_raw_units_weigh_coefficients_as_the_extractor_does(data: TrainingData) 
     assert white.offset.unique().tolist() == [0]
     # a perfect network has no loss in either unit, but for the other identity's term
     for batch in (white, raw):
-        assert loss_of(lambda *_, b=batch: SimpleNamespace(
-            alpha_hat=(b.own - b.offset) / b.scale), batch, 0.0).item() < 1e-3  # fmt: skip
+        said = SimpleNamespace(alpha_hat=(batch.own - batch.offset) / batch.scale)
+        alpha_hat = expression_of(lambda *_, said=said: said, batch)
+        assert loss_of(alpha_hat, batch, 0.0).item() < 1e-3
 
 
 def test_bfloat16_keeps_float32_weights(data: TrainingData, tmp_path: Path) -> None:
