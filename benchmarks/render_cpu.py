@@ -5,7 +5,10 @@ PyTorch hash grid, and a vanilla 8 x 256 NeRF MLP (10 frequencies, as AD-NeRF). 
 and loss everywhere; sample points a second of the whole step (encode, nets, rendering, backward,
 Adam).
 
-    python benchmarks/render_cpu.py [--threads 2] [--seconds 5]
+With --growth instead: milliseconds of a trainer's step on a synthetic head against rays, frame size
+and number of frames.
+
+    python -m benchmarks.render_cpu [--threads 2] [--seconds 5] [--growth]
 """
 
 import argparse
@@ -13,14 +16,21 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.synthetic_head import synthetic_head
+from render.cameras import head_box, visual_hull
+from render.engine import StepPlan
+from render.engine_fused import FusedEngine
 from render.field import Field, FieldConfig
 from render.fused import FusedField, RayBatch, optimise
 from render.hash_grid import HashGridConfig
+from render.head_config import HeadConfig
+from render.masks import head_mask
 from render.sh import spherical_harmonics
 from render.torch_rays import ray_loss
 
@@ -44,7 +54,7 @@ class VanillaField(nn.Module):
         self.density = nn.Linear(256, 1)
         self.colour = nn.Sequential(nn.Linear(256 + 27, 128), nn.ReLU(), nn.Linear(128, 3))
 
-    def forward(self, x: Tensor, alpha: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, alpha: Tensor, d: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
         """Colour and σ."""
 
         def waves(v: Tensor, n: int) -> Tensor:
@@ -126,7 +136,7 @@ def torch_step(field: nn.Module, rays: int, config: FieldConfig) -> Callable[[],
     adam = torch.optim.Adam(field.parameters(), lr=5e-3, betas=(0.9, 0.99), eps=1e-15)
 
     def step() -> int:
-        loss, samples = ray_loss(field, batch, occupied, STEP, SAMPLES, 0.2, 0.02)  # type: ignore[arg-type]
+        loss, samples = ray_loss(field, batch, occupied, STEP, SAMPLES, 0.2, 0.02)
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -149,13 +159,57 @@ def render_rate(
     return rate_of(frame, seconds)
 
 
+def step_time(rays: int, size: int, frames: int, threads: int, seconds: float) -> float:
+    """Milliseconds of a whole step (drawing included) after 150 steps on a synthetic head."""
+    data = synthetic_head(frames, 2, size).training()
+    config = HeadConfig(rays=rays, threads=threads, device="cpu")
+    config = replace(config, field=replace(config.field, coefficients=2))
+    some = np.linspace(0, len(data.frames) - 1, 20).astype(int)
+    masks = head_mask(data.labels[some])
+    box = head_box(masks, data.cameras[some], data.focal)
+    hull = visual_hull(masks, data.cameras[some], data.focal, box, config.occupancy.resolution)
+    engine = FusedEngine(config, data, box, hull)
+    number, began = 0, 0.0
+    while True:
+        plan = StepPlan(number, rays, 1 / config.march_steps, 1.0, 0.9 if number % 10 == 0 else 1.0)
+        engine.gradients(plan)
+        engine.descend(plan)
+        number += 1
+        if number == 150:
+            began = time.perf_counter()
+        if number > 150 and time.perf_counter() - began > seconds:
+            return (time.perf_counter() - began) / (number - 150) * 1e3
+
+
+def growth(threads: int, seconds: float) -> None:
+    """Print one JSON line a setting; each differs from 512 rays, 128², 200 frames in one thing."""
+    base = {"rays": 512, "size": 128, "frames": 200}
+    changes = [
+        {},
+        *({"rays": n} for n in (128, 256, 1024, 2048)),
+        *({"size": n} for n in (64, 256)),
+        *({"frames": n} for n in (50, 800)),
+    ]
+    for change in changes:
+        setting = base | change
+        print(
+            json.dumps(
+                setting | {"ms": round(step_time(**setting, threads=threads, seconds=seconds), 2)}
+            )
+        )
+
+
 def main() -> None:
     """Print one JSON line a row, and the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--growth", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.growth:
+        growth(args.threads, args.seconds)
+        return
     ours = FieldConfig()
     paper = FieldConfig(HashGridConfig(16, 2, 15, base_resolution=16, growth=1.2))
     plain = FieldConfig(paper.grid, expression_resolution=0)

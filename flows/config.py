@@ -147,11 +147,14 @@ class HeadFlowConfig(FlowConfig):
     ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
     identity: str = Field(description="Whose head")
     out: Path = Field(description="Folder of the head")
-    preset: Literal["demo", "paper"] = Field(
+    preset: Literal["demo", "quick", "paper", "gpu"] = Field(
         default="paper", description="Sizes and number of steps"
     )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="HeadConfig fields that differ from the preset"
+    )
+    score: int = Field(
+        default=0, ge=0, description="Held-out frames scored afterwards; 0: no score"
     )
 
 

@@ -15,7 +15,7 @@ from flows.progress import step
 from flows.store_features import named
 from flows.train_audio_expression import evaluate as score_network
 from flows.train_audio_expression import packs_of, training_data
-from flows.train_head import head_clips, head_data
+from flows.train_head import head_clips, head_data, scores_of
 from store import Cache, Snapshot
 
 Rows = list[dict[str, Any]]
@@ -48,19 +48,11 @@ def network_rows(snapshot: Snapshot, config: EvaluateConfig) -> Rows:
 
 @task(name="score head", cache_policy=NO_CACHE, persist_result=False)
 def head_row(snapshot: Snapshot, config: EvaluateConfig, folder: Path) -> dict[str, Any]:
-    """PSNR and SSIM of a head on held-out frames, or why they were not measured."""
-    from render.errors import HeadDataError
-    from render.head import load_head
-    from render.metrics import score_head
-
+    """Scores of a head on held-out frames, or why they were not measured."""
     identity = folder.name
     clip_ids = head_clips(snapshot, config.dataset, identity, config.names)
     data = head_data(snapshot, config.dataset, clip_ids, config.names)
-    try:
-        score = score_head(load_head(folder), data, frames=config.frames)
-    except HeadDataError as error:
-        return {"identity": identity, "not measured": str(error)}
-    return {"identity": identity, **score.record()}
+    return {"identity": identity, **scores_of(folder, data, config.frames)}
 
 
 @flow(name="evaluate", flow_run_name="evaluate {config.out}", persist_result=False)

@@ -1,7 +1,7 @@
 """Flow `train-head`: cached frames, cameras and coefficients of one identity to a radiance field
 of its head."""
 
-from dataclasses import asdict
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from flows.config import HeadFlowConfig
 from flows.errors import NothingToDo
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import planes_key, read_planes
-from flows.orchestra import call
+from flows.orchestra import call, note_table
 from flows.presets import configured, head_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
@@ -69,7 +69,8 @@ def head_data(
     Held out are the clips that the network did not learn from either; where the corpus leaves all
     clips to training, the last ones are held out.
     """
-    identity = snapshot.clips(dataset).identity[clip_ids[0]]
+    table = snapshot.clips(dataset)
+    identity = table.identity[clip_ids[0]]
     planes = read_planes(snapshot, dataset, names.expression)
     if identity not in planes:
         raise NothingToDo(
@@ -98,6 +99,7 @@ def head_data(
         found=read(names.found) == 1,
         clip_ids=per_frame,
         test=test,
+        tags=tuple(str(table.emotion[c] or "") for c in per_frame),
     )
 
 
@@ -115,8 +117,10 @@ def held_out_frames(
 
 
 @task(name="train head", cache_policy=NO_CACHE, persist_result=False)
-def train(data: HeadData, config: HeadConfig, out: Path, provenance: dict[str, Any]) -> None:
-    """The loop itself; goes on where a killed run stopped."""
+def train(
+    data: HeadData, config: HeadConfig, out: Path, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """The loop itself; goes on where a killed run stopped. Returns the head's facts."""
     from render.trainer import train_head as fit
 
     with step("train head", total=config.steps, unit="steps") as bar:
@@ -125,7 +129,31 @@ def train(data: HeadData, config: HeadConfig, out: Path, provenance: dict[str, A
             bar.total = total
             bar.update(done, note=f"PSNR {metrics.get('psnr', float('nan')):.1f} dB")
 
-        fit(data, config, out, seen, provenance)
+        return fit(data, config, out, seen, provenance).facts
+
+
+@task(name="score head", cache_policy=NO_CACHE, persist_result=False)
+def score(folder: Path, data: HeadData, frames: int) -> dict[str, Any]:
+    """See `scores_of`."""
+    with step("score head"):
+        return scores_of(folder, data, frames)
+
+
+def scores_of(folder: Path, data: HeadData, frames: int) -> dict[str, Any]:
+    """PSNR, SSIM and landmark distances on held-out frames, beside the baselines; or why not."""
+    from render.errors import HeadDataError
+    from render.expression_score import score_expression
+    from render.head import load_head
+    from render.metrics import score_head
+
+    head = load_head(folder)
+    table: dict[str, Any] = {}
+    for what, measure in (("pictures", score_head), ("expression", score_expression)):
+        try:
+            table |= measure(head, data, frames).record()
+        except HeadDataError as error:
+            table[what] = f"not measured: {error}"
+    return table
 
 
 @flow(name="train-head", flow_run_name="train-head {config.identity}", persist_result=False)
@@ -144,8 +172,9 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
     key = {
         "cells": cells_key(snapshot, config.dataset, clip_ids, head_features(config.names)),
         "planes": planes_key(snapshot, config.dataset, config.names.expression),
-        "settings": asdict(settings),
+        "settings": settings.what(),
     }
+    data: HeadData | None = None
     reused = reuse.is_finished(config.out, key)
     if not reused:
         reuse.start(config.out, key)
@@ -153,9 +182,17 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
         provenance = {"snapshot": snapshot.id, "identity": config.identity, **key}
         call(train, data, settings, config.out, provenance)
         reuse.finish(config.out, key)
+    scores: dict[str, Any] = {}
+    if config.score:
+        data = data or head_data(snapshot, config.dataset, clip_ids, config.names)
+        scores = call(score, config.out, data, config.score)
+        note_table("head-score", [scores])
+    facts = json.loads((config.out / "head.json").read_text(encoding="utf-8"))["facts"]
     return {
         "identity": config.identity,
         "clips": clip_ids,
         "reused": reused,
+        "notes": facts.get("notes", []),
+        "score": scores,
         "snapshot": snapshot.id,
     }

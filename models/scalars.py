@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 
 class Board:
     """Writes scalars where a folder is given."""
@@ -20,6 +23,11 @@ class Board:
         if self._writer:
             for name, value in metrics.items():
                 self._writer.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
+        """A picture of one step."""
+        if self._writer:
+            self._writer.add_image(name, rgb, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close."""

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from render.field import Field, FieldConfig
     from render.hash_grid import HashGrid, HashGridConfig
     from render.head import Head, load_head
+    from render.head_config import HeadConfig, RefineConfig
     from render.head_data import HeadData, hold_out
     from render.metrics import HeadScore, score_head
     from render.occupancy import OccupancyConfig
     from render.ray_sampling import SamplingConfig
-    from render.trainer import HeadConfig, train_head
+    from render.trainer import train_head
     from render.video import VideoWriter
 
 _PLACES = {
@@ -26,7 +27,8 @@ _PLACES = {
     "HashGrid": "render.hash_grid",
     "HashGridConfig": "render.hash_grid",
     "Head": "render.head",
-    "HeadConfig": "render.trainer",
+    "HeadConfig": "render.head_config",
+    "RefineConfig": "render.head_config",
     "HeadData": "render.head_data",
     "HeadScore": "render.metrics",
     "OccupancyConfig": "render.occupancy",
@@ -51,6 +53,7 @@ __all__ = [
     "HeadData",
     "HeadScore",
     "OccupancyConfig",
+    "RefineConfig",
     "SamplingConfig",
     "TorsoLayers",
     "VideoWriter",

@@ -49,6 +49,11 @@ class FieldConfig:
     """Spherical harmonics of the direction: degree^2 values."""
     density_bias: float = 2.0
     """σ = exp(raw + this), per box side: a fresh field is a thin fog, not a wall."""
+    appearance: int = 0
+    """Length of the code of its own that each training frame gives the colour net, for what
+    neither pose nor expression explains (light, exposure); rendering uses the mean. 0: none."""
+    frames: int = 0
+    """Number of codes; training takes it from the data."""
 
     def __post_init__(self) -> None:
         """Refuse widths the compiled kernels cannot tile."""
@@ -60,6 +65,11 @@ class FieldConfig:
             raise ConfigError(
                 f"field: colour_hidden = {self.colour_hidden} and coefficients = "
                 f"{self.coefficients} must both be at least 1"
+            )
+        if self.appearance < 0 or self.frames < 0:
+            raise ConfigError(
+                f"field: appearance = {self.appearance} and frames = {self.frames} must not be "
+                "negative"
             )
 
     @property
@@ -76,8 +86,8 @@ class FieldConfig:
 
     @property
     def colour_in(self) -> int:
-        """Inputs of the colour net before padding: geometry, harmonics."""
-        return self.geometry + self.sh_degree**2
+        """Inputs of the colour net before padding: geometry, harmonics, appearance."""
+        return self.geometry + self.sh_degree**2 + self.appearance
 
     def widths(self) -> list[tuple[int, int]]:
         """(out, in) of every matrix, inputs and the last output padded to multiples of four."""
@@ -114,6 +124,11 @@ class Field(nn.Module):
             else None
         )
         self.matrices = nn.ParameterList()
+        self.codes = (
+            nn.Parameter(torch.zeros(config.frames, config.appearance))
+            if config.appearance and config.frames
+            else None
+        )
         for out, width in config.widths():
             bound = math.sqrt(6.0 / width)
             values = torch.rand(out, width, generator=generator) * 2 - 1
@@ -131,7 +146,7 @@ class Field(nn.Module):
         if self.config.reads_alpha:
             parts = [*parts, alpha]
         h = torch.cat([self.grid(x).to(alpha.dtype), *parts], 1)
-        out = self._layers(h, 0, N_DENSITY)
+        out = self._layers(h, 0, N_DENSITY).to(alpha.dtype)
         raw = out[:, 0] + self.config.density_bias
         return raw.clamp(max=RAW_DENSITY_LIMIT).exp(), out
 
@@ -140,11 +155,14 @@ class Field(nn.Module):
         x: Float[Tensor, "points 3"],
         alpha: Float[Tensor, "points k"],
         d: Float[Tensor, "points 3"],
+        code: Float[Tensor, "points appearance"] | None = None,
     ) -> tuple[Float[Tensor, "points 3"], Float[Tensor, " points"]]:
-        """Colour in (0, 1) and σ per box side."""
+        """Colour in (0, 1) and σ per box side; without a code the colour net reads zeros there."""
         sigma, geometry = self.density(x, alpha)
-        h = torch.cat([geometry, spherical_harmonics(d, self.config.sh_degree)], 1)
-        colour = self._layers(h, N_DENSITY, len(self.matrices))[:, :3].sigmoid()
+        harmonics = spherical_harmonics(d, self.config.sh_degree)
+        own = [code] if code is not None and self.config.appearance else []
+        h = torch.cat([geometry, harmonics, *own], 1)
+        colour = self._layers(h, N_DENSITY, len(self.matrices))[:, :3].to(x.dtype).sigmoid()
         return colour, sigma
 
     def _layers(self, h: Tensor, begin: int, end: int) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from render.errors import BackendError
 from render.expression_grid import DISPLACEMENT_SCALE
@@ -35,6 +35,8 @@ class RayBatch:
     background: Float[np.ndarray, "rays 3"]
     importance: Float[np.ndarray, " rays"]
     jitter: Float[np.ndarray, " rays"]
+    frame: Int[np.ndarray, " rays"] | None = None
+    """Training frame of each ray: whose appearance code it reads. None: the first's."""
 
 
 @dataclass
@@ -142,10 +144,12 @@ class FusedField:
         opacity_weight: float,
         distortion_weight: float = 0.0,
         seen: Float[np.ndarray, "threads z y x"] | None = None,
+        mean_appearance: bool = False,
     ) -> StepReport:
         """Add the gradients of the batch's loss (see kernels.rays.train_rays).
 
         seen: if given, keeps the largest sample weight of each cell, one grid a thread.
+        mean_appearance: all rays wear the mean code, as in rendering, and no code learns.
         """
         if seen is None:
             seen = np.zeros((self.threads, *occupied.shape), np.float32)
@@ -153,6 +157,16 @@ class FusedField:
         transposed = tuple(np.ascontiguousarray(w.T) for w in arrays.weights)
         stats = np.zeros((self.threads, 4), np.float64)
         grads = [self._split(g) for g in self.gradients()]
+        n = len(batch.origins)
+        codes = self._codes(self.theta)
+        d_codes = [self._codes(g) for g in self.gradients()]
+        frame = np.zeros(n, np.int64) if batch.frame is None else batch.frame
+        harmonics = batch.harmonics
+        if codes.size and mean_appearance:
+            d_codes = [g[:, :0] for g in d_codes]
+            harmonics = _beside(harmonics, codes.mean(0)[None].repeat(n, 0))
+        elif codes.size:
+            harmonics = _beside(harmonics, codes[frame])
 
         def work(thread: int, lo: int, hi: int) -> None:
             d_table, d_grid, d_weights = grads[thread]
@@ -161,13 +175,14 @@ class FusedField:
                 hi,
                 batch.origins,
                 batch.directions,
-                batch.harmonics,
+                harmonics,
                 batch.alpha,
                 batch.target,
                 batch.matte,
                 batch.background,
                 batch.importance,
                 batch.jitter,
+                frame,
                 occupied,
                 np.float32(step),
                 max_samples,
@@ -179,6 +194,7 @@ class FusedField:
                 d_table,
                 d_grid,
                 d_weights,
+                d_codes[thread],
                 seen[thread],
                 stats[thread],
             )
@@ -201,6 +217,9 @@ class FusedField:
     ) -> tuple[Float[np.ndarray, "rays 4"], int]:
         """Colour over black and opacity of each ray, and how many samples that took."""
         arrays = self.arrays(theta)
+        codes = self._codes(self.theta if theta is None else theta)
+        if codes.size:
+            harmonics = _beside(harmonics, codes.mean(0)[None].repeat(len(origins), 0))
         out = np.zeros((len(origins), 4), np.float32)
         # Many more stretches than threads would balance better; rays are interleaved by the caller.
         stats = np.zeros((self.threads, 4), np.float64)
@@ -239,6 +258,13 @@ class FusedField:
         run_slices(work, len(points), self.threads)
         return out
 
+    def _codes(self, vector: np.ndarray) -> np.ndarray:
+        """Appearance codes [frames, appearance] in a vector; [1, 0] where the field has none."""
+        if self.field.codes is None:
+            return vector[:0].reshape(1, 0)
+        lo, hi = self.segments["codes"]
+        return vector[lo:hi].reshape(self.field.codes.shape)
+
     def _split(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
         config = self.field.config
         lo, hi = self.segments["grid.params"]
@@ -252,6 +278,10 @@ class FusedField:
             lo, hi = self.segments[f"matrices.{m}"]
             weights.append(vector[lo:hi].reshape(shape))
         return table, grid, tuple(weights)
+
+
+def _beside(harmonics: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    return np.concatenate([harmonics, codes], 1)
 
 
 def make_tile(field: Field) -> Tile:

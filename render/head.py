@@ -17,17 +17,24 @@ from render.field import Field, FieldConfig
 from render.fused import FusedField
 from render.hash_grid import HashGridConfig
 from render.sh import spherical_harmonics
+from render.torch_field import TorchField, device_of
 
-FORMAT = 1
+FORMAT = 2
+"""Of the folders written; 2 knows appearance codes."""
+READS = (1, 2)
 _JSON = "head.json"
 _ARRAYS = "head.safetensors"
+
+
+RayRenderer = FusedField | TorchField
+"""What renders rays: compiled for the CPU, or PyTorch on any device."""
 
 
 @dataclass
 class Head:
     """The field of one identity with all that rendering needs."""
 
-    fused: FusedField
+    renderer: RayRenderer
     box: Box
     occupied: Bool[np.ndarray, "z y x"]
     focal_factor: float
@@ -51,7 +58,7 @@ class Head:
         Raises:
             RenderError: a camera or α that is not finite, or α of another length than the head's.
         """
-        k = self.fused.field.config.coefficients
+        k = self.renderer.field.config.coefficients
         if len(alpha) != k:
             raise RenderError(f"render: α has {len(alpha)} coefficients, this head reads {k}")
         if not (np.isfinite(camera).all() and np.isfinite(alpha).all()):
@@ -59,13 +66,24 @@ class Head:
                 f"render: camera {camera.tolist()} or α {alpha.tolist()} is not finite; leave out "
                 "frames without a face"
             )
+        if isinstance(self.renderer, TorchField):
+            return self.renderer.picture(
+                camera,
+                alpha,
+                size,
+                self.focal_factor,
+                self.box,
+                self.occupied,
+                self.march_step,
+                theta,
+            )
         order = _pixel_order(size)
         pixels = pixel_grid(size)[order]
         origins, directions = camera_rays(camera, self.focal_factor * size, size, self.box, pixels)
-        degree = self.fused.field.config.sh_degree
+        degree = self.renderer.field.config.sh_degree
         harmonics = spherical_harmonics(torch.from_numpy(directions), degree).numpy()
         alphas = np.broadcast_to(alpha.astype(np.float32), (len(pixels), len(alpha)))
-        out, _ = self.fused.render(
+        out, _ = self.renderer.render(
             origins,
             directions,
             np.ascontiguousarray(harmonics),
@@ -82,12 +100,14 @@ class Head:
     def save(self, folder: Path) -> None:
         """Write head.json and head.safetensors; the JSON, written last, makes the folder valid."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {name: p.detach().numpy() for name, p in self.fused.field.named_parameters()}
+        arrays = {
+            name: p.detach().cpu().numpy() for name, p in self.renderer.field.named_parameters()
+        }
         arrays["occupied"] = np.packbits(self.occupied)
         save_file(arrays, folder / _ARRAYS)
         record = {
             "format": FORMAT,
-            "field": asdict(self.fused.field.config),
+            "field": asdict(self.renderer.field.config),
             "box": asdict(self.box),
             "occupancy_resolution": len(self.occupied),
             "focal_factor": self.focal_factor,
@@ -99,20 +119,28 @@ class Head:
         draft.replace(folder / _JSON)
 
 
-def load_head(folder: Path, threads: int | None = None) -> Head:
-    """Read a head folder.
+def load_head(folder: Path, threads: int | None = None, device: str = "auto") -> Head:
+    """Read a head folder, of this format or an older one.
+
+    device: `cpu` (compiled, with so many threads), `cuda`, or auto: CUDA where there is one.
 
     Raises:
-        HeadFolderError: no head there, or one of another format.
+        HeadFolderError: no head there, a torn one, or one of a newer format.
+        BackendError: the device is not there.
     """
     if not (folder / _JSON).is_file():
         raise HeadFolderError(f"{folder} holds no head ({_JSON} is missing); train one first")
-    record = json.loads((folder / _JSON).read_text())
-    if record.get("format") != FORMAT:
+    try:
+        record = json.loads((folder / _JSON).read_text())
+    except ValueError as error:
+        raise HeadFolderError(f"{folder / _JSON} cannot be read ({error}); train again") from error
+    if record.get("format") not in READS:
         raise HeadFolderError(
-            f"{folder} has head format {record.get('format')}, this version reads {FORMAT}; train "
-            "the head again or use the version that wrote it"
+            f"{folder} has head format {record.get('format')}, this version reads {READS[0]} to "
+            f"{FORMAT}; update emohead (a newer one wrote it) or train the head again"
         )
+    if not (folder / _ARRAYS).is_file():
+        raise HeadFolderError(f"{folder} has {_JSON} but no {_ARRAYS}; copy the whole folder")
     shape = dict(record["field"])
     field = Field(FieldConfig(**{**shape, "grid": HashGridConfig(**shape["grid"])}))
     arrays = load_file(folder / _ARRAYS)
@@ -130,8 +158,10 @@ def load_head(folder: Path, threads: int | None = None) -> Head:
             p.copy_(torch.from_numpy(arrays[name]))
     box = record["box"]
     low = box["low"]
+    where = device_of(device)
+    renderer = FusedField(field, threads) if where.type == "cpu" else TorchField(field, where)
     return Head(
-        FusedField(field, threads),
+        renderer,
         Box((low[0], low[1], low[2]), box["side"]),
         np.unpackbits(bits, count=resolution**3).astype(bool).reshape((resolution,) * 3),
         record["focal_factor"],

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from render.errors import HeadDataError
 from render.masks import head_mask
+from render.pose_check import pose_outliers
 
 MIN_FRAMES = 20
 MIN_HEAD_SHARE = 0.01
@@ -33,6 +34,8 @@ class HeadData:
     """Clip of each frame; splits never cut a clip where there are several."""
     test: Bool[np.ndarray, " n"]
     """Held-out frames."""
+    tags: tuple[str, ...] = ()
+    """Emotion tag of each frame ("" where unknown); empty: none is known."""
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together.
@@ -48,6 +51,7 @@ class HeadData:
             "found": len(self.found),
             "clip_ids": len(self.clip_ids),
             "test": len(self.test),
+            "tags": len(self.tags) or n,
         }
         for name, length in lengths.items():
             if length != n:
@@ -86,22 +90,50 @@ class HeadData:
             found=self.found[index],
             clip_ids=tuple(self.clip_ids[i] for i in index),
             test=self.test[index],
+            tags=tuple(self.tags[i] for i in index) if self.tags else (),
         )
 
+    def sound(self) -> Bool[np.ndarray, " n"]:
+        """Usable frames whose camera agrees with the others' (see `render.pose_check`)."""
+        usable = self.usable()
+        rows = np.flatnonzero(usable)
+        wild = pose_outliers(self.labels[rows], self.cameras[rows], self.focal)
+        usable[rows[wild]] = False
+        return usable
+
     def training(self) -> "HeadData":
-        """Usable frames of the training part.
+        """Sound frames of the training part.
 
         Raises:
             HeadDataError: fewer than 20 are left.
         """
-        rows = self.usable() & ~self.test
+        rows = self.sound() & ~self.test
         if rows.sum() < MIN_FRAMES:
+            wild = int((self.usable() & ~self.test).sum() - rows.sum())
             raise HeadDataError(
                 f"head data: {int(rows.sum())} usable training frames of {len(rows)} "
-                f"({int(self.found.sum())} with a face, {int(self.test.sum())} held out), need at "
-                f"least {MIN_FRAMES}; give a longer or clearer clip of this person"
+                f"({int(self.found.sum())} with a face, {int(self.test.sum())} held out, {wild} "
+                f"with a pose that contradicts the picture), need at least {MIN_FRAMES}; give a "
+                "longer or clearer clip of this person"
             )
         return self.take(rows)
+
+    def notes(self) -> list[str]:
+        """What a reader of the result must know about the frames: those left out, and why."""
+        part = ~self.test
+        usable, sound = self.usable() & part, self.sound() & part
+        out = []
+        if missing := int(part.sum() - usable.sum()):
+            out.append(
+                f"{missing} of {int(part.sum())} training frames left out: no face, camera, "
+                "expression or parsed head"
+            )
+        if wild := int(usable.sum() - sound.sum()):
+            out.append(
+                f"{wild} of {int(part.sum())} training frames left out: their pose contradicts "
+                "where the head is in the picture"
+            )
+        return out
 
     def held_out(self) -> "HeadData":
         """Usable frames never trained on."""

@@ -3,14 +3,16 @@
 Not a grid of density but of visibility: the largest rendering weight any training sample had in
 the cell lately. The inside and the back of a head are as dense as its face, but no talking-head
 camera ever sees them; leaving them out halves the samples of a ray, and the weights cost nothing
-(training computes them anyway). One cell of growth around what is seen lets the surface move.
+(training computes them anyway). Cells around what is seen let the surface move, and keep the soft
+rim of the hair, whose samples each weigh little, from being cut along cell walls.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
-from scipy.ndimage import binary_dilation
+
+from render.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,20 @@ class OccupancyConfig:
     """Steps between updates."""
     decay: float = 0.85
     """What is left of a cell's old value at an update."""
-    threshold: float = 0.03
+    threshold: float = 0.01
     """A cell is occupied where a sample had more than this share of its ray's colour."""
     warm_up: int = 100
     """Steps during which every cell of the hull stays occupied."""
+    growth: int = 1
+    """Cells by which what is seen grows in every direction, diagonals included."""
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that could never be marched through."""
+        if self.resolution < 2 or self.every < 1 or self.growth < 0:
+            raise ConfigError(
+                f"occupancy: resolution = {self.resolution} (at least 2), every = {self.every} (at "
+                f"least 1), growth = {self.growth} (at least 0)"
+            )
 
 
 class Occupancy:
@@ -47,10 +59,23 @@ class Occupancy:
         self.values = np.maximum(self.values * np.float32(self.config.decay), self.seen.max(0))
         self.seen[:] = 0
         if step >= self.config.warm_up:
-            grown = binary_dilation(self.values > self.config.threshold)
-            self.mask = np.ascontiguousarray(grown & self.hull)
+            seen = grown(self.values > self.config.threshold, self.config.growth)
+            self.mask = np.ascontiguousarray(seen & self.hull)
 
     @property
     def share(self) -> float:
         """Occupied share of the box."""
         return float(self.mask.mean())
+
+
+def grown(mask: Bool[np.ndarray, "z y x"], cells: int) -> Bool[np.ndarray, "z y x"]:
+    """The mask grown by `cells` in every direction, diagonals included: axis after axis."""
+    for _ in range(cells):
+        for axis in range(mask.ndim):
+            m = np.moveaxis(mask, axis, 0)
+            out = mask.copy()
+            o = np.moveaxis(out, axis, 0)
+            o[1:] |= m[:-1]
+            o[:-1] |= m[1:]
+            mask = out
+    return mask

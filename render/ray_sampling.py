@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, UInt8
 
 from render.cameras import Box
 from render.fused import RayBatch
@@ -50,12 +51,8 @@ class RaySampler:
         self._cameras = np.ascontiguousarray(data.cameras, np.float32)
         self._alpha = np.ascontiguousarray(data.alpha, np.float32)
         self._head = members(HEAD)
-        chance = np.full(256, config.outside, np.float32)
-        for labels, value in ((HEAD, config.head), (EYES, config.eyes), (MOUTH, config.mouth)):
-            chance[list(labels)] = value
-        self._chance = chance / chance.max()
-        margin = round(config.margin * data.size)
-        self._bounds = np.array([_bounds(x, margin) for x in data.labels], np.int64)
+        self._chance = label_chances(config)
+        self._bounds = frame_bounds(data.labels, round(config.margin * data.size))
 
     def draw(self, step: int, rays: int) -> RayBatch:
         """The batch of this step."""
@@ -100,7 +97,23 @@ class RaySampler:
             background,
             np.full(rays, 1.0 / rays, np.float32),
             jitter,
+            frame_of,
         )
+
+
+def label_chances(config: SamplingConfig) -> Float[np.ndarray, " 256"]:
+    """Chance of a drawn pixel to be kept, by its label; the largest is 1."""
+    chance = np.full(256, config.outside, np.float32)
+    for labels, value in ((HEAD, config.head), (EYES, config.eyes), (MOUTH, config.mouth)):
+        chance[list(labels)] = value
+    return chance / chance.max()
+
+
+def frame_bounds(
+    labels: UInt8[np.ndarray, "frames s s"], margin: int
+) -> Int64[np.ndarray, "frames 4"]:
+    """Rows (x0, y0, x1, y1) of each frame's head, `margin` pixels wider, inside the picture."""
+    return np.array([_bounds(x, margin) for x in labels], np.int64)
 
 
 def _near_together(origins: np.ndarray, directions: np.ndarray) -> np.ndarray:

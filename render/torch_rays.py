@@ -3,39 +3,111 @@
 The same rays, samples and loss as `render.kernels.rays.train_rays`, through autograd.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from render.field import Field
 from render.fused import RayBatch
-from render.kernels.march_batch import march_batch
-from render.volume import accumulate, render_weights
+from render.torch_march import Samples, compositing_weights, distortion, march, per_ray
 
 
-def march_rays(
-    batch: RayBatch, occupied: Bool[np.ndarray, "z y x"], step: float, max_samples: int
-) -> tuple[Int[Tensor, " samples"], Float[Tensor, " samples"]]:
-    """Ray and distance of every sample in occupied cells, packed (marched on the CPU)."""
-    rays = len(batch.origins)
-    ts = np.empty(rays * max_samples, np.float32)
-    ray = np.empty(rays * max_samples, np.int64)
-    n = march_batch(
-        batch.origins,
-        batch.directions,
-        batch.jitter,
-        occupied,
-        np.float32(step),
-        max_samples,
-        ts,
-        ray,
-    )
-    return torch.from_numpy(ray[:n].copy()), torch.from_numpy(ts[:n].copy())
+@dataclass(frozen=True)
+class RayTensors:
+    """`render.fused.RayBatch` on a device; the harmonics are computed there."""
+
+    origins: Float[Tensor, "rays 3"]
+    directions: Float[Tensor, "rays 3"]
+    alpha: Float[Tensor, "rays k"]
+    target: Float[Tensor, "rays 3"]
+    matte: Float[Tensor, " rays"]
+    background: Float[Tensor, "rays 3"]
+    importance: Float[Tensor, " rays"]
+    jitter: Float[Tensor, " rays"]
+    frame: Int[Tensor, " rays"]
+
+    @staticmethod
+    def of(
+        batch: RayBatch, device: str | torch.device, dtype: torch.dtype = torch.float32
+    ) -> "RayTensors":
+        """The batch, brought to the device."""
+
+        def put(x: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(x)).to(device, dtype)
+
+        rays = len(batch.origins)
+        frame = np.zeros(rays, np.int64) if batch.frame is None else batch.frame
+        return RayTensors(
+            put(batch.origins),
+            put(batch.directions),
+            put(batch.alpha),
+            put(batch.target),
+            put(batch.matte),
+            put(batch.background),
+            put(batch.importance),
+            put(batch.jitter),
+            torch.from_numpy(frame).to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """What the field gave for rays."""
+
+    rgb: Float[Tensor, "rays 3"]
+    """Over black."""
+    opacity: Float[Tensor, " rays"]
+    weights: Float[Tensor, " samples"]
+    samples: Samples
+    x: Float[Tensor, "samples 3"]
+
+
+def shade(
+    field: nn.Module,
+    samples: Samples,
+    origins: Float[Tensor, "rays 3"],
+    directions: Float[Tensor, "rays 3"],
+    alpha: Float[Tensor, "rays k"],
+    step: float,
+    code: Float[Tensor, "rays appearance"] | None = None,
+) -> Shaded:
+    """Evaluate the samples and composite them; code: appearance of each ray, if the field has it.
+
+    The field is called as `render.field.Field.forward`.
+    """
+    own = samples.ray.clamp(max=len(origins) - 1)
+    d = directions[own]
+    x = (origins[own] + samples.t[:, None] * d).clamp(0, 1)
+    more = () if code is None else (code[own],)
+    colour, sigma = field(x, alpha[own], d, *more)
+    weights = compositing_weights(sigma * step, samples)
+    values = torch.cat([colour, torch.ones_like(colour[:, :1])], 1)
+    out = per_ray(weights, values, samples)
+    return Shaded(out[:, :3], out[:, 3], weights, samples, x)
+
+
+def batch_loss(
+    shaded: Shaded,
+    batch: RayTensors,
+    step: float,
+    opacity_weight: float,
+    distortion_weight: float,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Loss of the batch, and the sum over rays of the mean squared colour error."""
+    matte, background = batch.matte[:, None], batch.background
+    wanted = matte * batch.target + (1 - matte) * background
+    shown = shaded.rgb + (1 - shaded.opacity[:, None]) * background
+    squared = ((shown - wanted) ** 2).mean(1)
+    loss = squared + opacity_weight * (shaded.opacity - batch.matte) ** 2
+    if distortion_weight:
+        loss = loss + distortion_weight * distortion(shaded.weights, shaded.samples, step)
+    return (loss * batch.importance).sum(), squared.detach().sum()
 
 
 def ray_loss(
-    field: Field,
+    field: nn.Module,
     batch: RayBatch,
     occupied: Bool[np.ndarray, "z y x"],
     step: float,
@@ -43,47 +115,14 @@ def ray_loss(
     opacity_weight: float,
     distortion_weight: float = 0.0,
     device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Float[Tensor, ""], int]:
     """Loss of a batch, differentiable in the field's parameters, and its number of samples."""
-
-    def put(x: np.ndarray) -> Tensor:
-        return torch.from_numpy(x).to(device)
-
-    ray, t = (x.to(device) for x in march_rays(batch, occupied, step, max_samples))
-    origins, directions = put(batch.origins), put(batch.directions)
-    x = (origins[ray] + t[:, None] * directions[ray]).clamp(0, 1)
-    colour, sigma = field(x, put(batch.alpha)[ray], directions[ray])
-    weights = render_weights(sigma, torch.full_like(sigma, step), ray)
-    n = len(batch.origins)
-    rgb = accumulate(weights, colour, ray, n)
-    opacity = accumulate(weights, torch.ones_like(weights[:, None]), ray, n)[:, 0]
-    matte, background = put(batch.matte), put(batch.background)
-    wanted = matte[:, None] * put(batch.target) + (1 - matte[:, None]) * background
-    shown = rgb + (1 - opacity[:, None]) * background
-    loss = ((shown - wanted) ** 2).mean(1) + opacity_weight * (opacity - matte) ** 2
-    if distortion_weight:
-        spread = distortion(weights, t, ray, n, step)
-        loss = loss + distortion_weight * spread
-    return (loss * put(batch.importance)).sum(), len(t)
-
-
-def distortion(
-    weights: Float[Tensor, " samples"],
-    t: Float[Tensor, " samples"],
-    ray: Int[Tensor, " samples"],
-    rays: int,
-    step: float,
-) -> Float[Tensor, " rays"]:
-    """sum_ij w_i w_j |t_i - t_j| + 1/3 sum_i w_i^2 δ of each ray (Mip-NeRF 360, equation 15).
-
-    With samples in order the double sum is 2 sum_i w_i (t_i W_<i - V_<i), W and V running sums of
-    w, w t.
-    """
-    w, wt = weights.double(), (weights * t).double()
-    before = torch.stack([torch.cumsum(w, 0) - w, torch.cumsum(wt, 0) - wt], 1)
-    starts = torch.ones_like(ray, dtype=torch.bool)
-    starts[1:] = ray[1:] != ray[:-1]
-    before = before - before[starts][torch.cumsum(starts.long(), 0) - 1]
-    pairs = 2 * w * (t.double() * before[:, 0] - before[:, 1]) + w * w * step / 3
-    out = torch.zeros(rays, dtype=torch.float64, device=weights.device)
-    return out.index_add(0, ray, pairs).to(weights.dtype)
+    rays = RayTensors.of(batch, device, dtype)
+    mask = torch.from_numpy(occupied).to(device)
+    samples = march(rays.origins, rays.directions, rays.jitter, mask, step, max_samples)
+    code = getattr(field, "codes", None)
+    code = None if code is None else code[rays.frame]
+    shaded = shade(field, samples, rays.origins, rays.directions, rays.alpha, step, code)
+    loss, _ = batch_loss(shaded, rays, step, opacity_weight, distortion_weight)
+    return loss, len(samples.t)

@@ -1,7 +1,7 @@
 """Command that measures what a choice is worth: ablate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,14 +23,23 @@ def ablate(
     steps: Annotated[int, typer.Option(min=1, help="Steps a training (paper: 20,000).")] = 20_000,
     preset: Annotated[str, typer.Option(help="Sizes: paper or demo.")] = "paper",
     profile: Made = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="An identity: instead, the losses of its head (table VI), 5 min a row."),
+    ] = None,
     train: Setting = None,
 ) -> None:
     """Ablations of the audio-expression network (the paper's tables IV and VI), with seeds and
-    spread; killed, the same command goes on.
+    spread; or of a head's losses. Killed, the same command goes on.
 
     Example: emohead ablate demo-output/store --rows rho,reg --steps 300 --out ablation
+
+    Example: emohead ablate demo-output/store --head iris --train head.seconds=150 --out losses
     """
     settings = nested(train)
+    if head is not None:
+        _ablate_head(store, out, head, profile, settings)
+        return
     if unknown := sorted(set(settings) - {"network"}):
         raise typer.BadParameter(f"--train {unknown[0]}...: choose network.NAME")
     if preset not in ("paper", "demo"):
@@ -56,3 +65,22 @@ def ablate(
         ),
     )
     typer.echo("\n".join(f"{kind}: {path}" for kind, path in paths.items()))
+
+
+def _ablate_head(
+    store: str,
+    out: Path,
+    identity: str,
+    profile: str | None,
+    settings: dict[str, dict[str, Any]],
+) -> None:
+    if unknown := sorted(set(settings) - {"head"}):
+        raise typer.BadParameter(f"--train {unknown[0]}...: with --head, choose head.NAME")
+    from flows.ablate_head import HeadAblationConfig, ablate_head
+    from flows.orchestra import run
+
+    chosen = settings.get("head", {})
+    config = HeadAblationConfig(
+        store=store, out=out, identity=identity, profile=profile, settings=chosen
+    )
+    typer.echo(run(ablate_head, config)["text"])

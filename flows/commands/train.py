@@ -97,13 +97,21 @@ def train_head(
     store: Store = None,
     ref: Ref = "main",
     profile: Made = None,
-    preset: Preset = "paper",
+    preset: Annotated[
+        Literal["demo", "quick", "paper", "gpu"],
+        typer.Option(help="demo: 150 s; quick: 5 min; paper: 200,000 steps; gpu: so many on CUDA."),
+    ] = "paper",
+    score: Annotated[
+        int, typer.Option(min=0, help="Held-out frames scored afterwards; 0: none.")
+    ] = 12,
     train: Setting = None,
     as_json: Json = False,
 ) -> None:
-    """Train the head of one identity into OUT/heads/IDENTITY.
+    """Train the head of one identity into OUT/heads/IDENTITY, and score it on held-out frames.
 
-    Example: emohead train head --identity M030 --out out --preset demo
+    Curves and previews: tensorboard --logdir OUT/heads/IDENTITY. A killed run goes on.
+
+    Example: emohead train head --identity M030 --out out --preset quick --train head.rays=1024
     """
     from flows.config import HeadFlowConfig
     from flows.orchestra import run
@@ -117,9 +125,17 @@ def train_head(
         out=out / "heads" / identity,
         preset=preset,
         settings=_settings(train, "head"),
+        score=score,
     )
     summary = run(flow, config)
-    typer.echo(json.dumps(summary, default=str) if as_json else f"head: {config.out}")
+    if as_json:
+        typer.echo(json.dumps(summary, default=str))
+        return
+    for note in summary["notes"]:
+        typer.echo(f"note: {note}")
+    for name, value in summary["score"].items():
+        typer.echo(f"{name:<22} {_short(value)}")
+    typer.echo(f"head: {config.out}")
 
 
 @app.command()

@@ -56,6 +56,7 @@ def train_rays(
     background: np.ndarray,
     importance: np.ndarray,
     jitter: np.ndarray,
+    frame: np.ndarray,
     occupied: np.ndarray,
     step: float,
     max_samples: int,
@@ -67,6 +68,7 @@ def train_rays(
     d_table: np.ndarray,
     d_grid: np.ndarray,
     d_weights: tuple[np.ndarray, ...],
+    d_codes: np.ndarray,
     seen: np.ndarray,
     stats: np.ndarray,
 ) -> None:
@@ -75,7 +77,8 @@ def train_rays(
     loss = sum_r importance_r (|C_r - C*_r|^2 / 3 + opacity_weight (A_r - matte_r)^2 +
     distortion_weight D_r), where C* is the target over the ray's background and D the distortion.
     Rays come in box coordinates (unit cube), jitter in [0, 1). seen [z, y, x], of the shape of
-    `occupied`, keeps the largest weight of a sample in each cell.
+    `occupied`, keeps the largest weight of a sample in each cell. The last columns of harmonics are
+    the frame's appearance code; d_codes [frames, appearance] takes its gradient (no columns: none).
     """
     last = len(field.weights)
     capacity = tile.ts.shape[0]
@@ -154,6 +157,20 @@ def train_rays(
             )
         if n > 0:
             backward(field, tile, alpha, transposed, d_table, d_grid, d_weights, n)
+            _add_codes(field, tile, harmonics.shape[1], frame, d_codes, n)
+
+
+@kernel
+@no_type_check
+def _add_codes(
+    field: FieldArrays, tile: Tile, inputs: int, frame: np.ndarray, d_codes: np.ndarray, n: int
+) -> None:
+    """The colour net's input gradients, after `backward`, summed into the code of each's frame."""
+    d_middle = tile.d_inputs[field.n_density]
+    begin = field.weights[field.n_density - 1].shape[0] + inputs - d_codes.shape[1]
+    for k in range(d_codes.shape[1]):
+        for p in range(n):
+            d_codes[frame[tile.ray[p]], k] += d_middle[begin + k, p]
 
 
 @kernel

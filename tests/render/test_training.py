@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import render.trainer
 from render.errors import HeadDataError, HeadFolderError, TrainingError
 from render.field import FieldConfig
 from render.fused import FusedField, StepReport
 from render.hash_grid import HashGridConfig
 from render.head import Head, load_head
+from render.head_config import HeadConfig
 from render.head_data import HeadData
 from render.masks import MOUTH, members
 from render.metrics import score_head
 from render.occupancy import OccupancyConfig
-from render.trainer import HeadConfig, train_head
+from render.trainer import train_head
 
 Maker = Callable[[int, int], HeadData]
 
@@ -118,7 +118,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     steps: list[int] = []
     resumed = train_head(data, config, tmp_path / "cut", lambda s, t, m: steps.append(s))
     assert steps == [20, 30]  # the checkpoint was of step 19
-    np.testing.assert_array_equal(whole.fused.theta, resumed.fused.theta)
+    np.testing.assert_array_equal(whole.renderer.theta, resumed.renderer.theta)
 
     with pytest.raises(Killed):
         train_head(data, config, tmp_path / "other", kill)
@@ -139,12 +139,12 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
             self.theta[:] = np.nan
         return real(self, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(render.trainer.FusedField, "train", break_at_ten)
+    monkeypatch.setattr(FusedField, "train", break_at_ten)
     config = replace(TINY, steps=30, save_every=0.0)
     with pytest.raises(TrainingError, match=r"step 8.*last good state.*training\.safetensors"):
         train_head(data, config, tmp_path)
     monkeypatch.undo()
-    assert np.isfinite(train_head(data, config, tmp_path).fused.theta).all()
+    assert np.isfinite(train_head(data, config, tmp_path).renderer.theta).all()
 
 
 def test_a_time_budget_ends_training(data: HeadData, tmp_path: Path) -> None:
@@ -164,6 +164,6 @@ def test_a_folder_without_a_head_says_so(tmp_path: Path, trained: tuple[Head, Pa
     with pytest.raises(HeadFolderError, match="holds no head"):
         load_head(tmp_path)
     text = (trained[1] / "head.json").read_text()
-    (tmp_path / "head.json").write_text(text.replace('"format": 1', '"format": 99'))
+    (tmp_path / "head.json").write_text(text.replace('"format": 2', '"format": 99'))
     with pytest.raises(HeadFolderError, match="format 99"):
         load_head(tmp_path)
