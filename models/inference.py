@@ -12,6 +12,9 @@ from models.data import SpeechFeatures
 from models.errors import TrainingDataError
 from models.windows import gather
 
+BATCH = 16
+"""Windows that go through the network at a time."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -109,17 +112,25 @@ def predict(
             "coefficients; make them for this audio"
         )
     starts = window_starts(frames, window)
-    zeros = np.zeros(len(starts), dtype=np.int64)
     size = min(window, frames)
-    inputs = gather(features, starts, zeros, zeros + frames, size, model.config, model.standard)
-    nothing = torch.zeros(len(starts), size, model.config.k, device=inputs.audio.device)
-    asked = None
-    if model.config.takes_labels:
-        asked = asked_of(starts, size, labels, voice, len(model.config.labels), nothing.device)
-    with torch.inference_mode():
-        said = model.network(inputs.audio, inputs.emotion, inputs.text, nothing, inputs.past, asked)
-    alpha_tilde = blend(said.alpha_tilde.cpu().numpy(), starts, frames)
-    tau = blend(said.tau.cpu().numpy(), starts, frames)
+    parts = []
+    # A few windows at a time: minutes of speech need no more memory than seconds.
+    for begin in range(0, len(starts), BATCH):
+        some = starts[begin : begin + BATCH]
+        zeros = np.zeros(len(some), dtype=np.int64)
+        inputs = gather(features, some, zeros, zeros + frames, size, model.config, model.standard)
+        nothing = torch.zeros(len(some), size, model.config.k, device=inputs.audio.device)
+        asked = None
+        if model.config.takes_labels:
+            asked = asked_of(some, size, labels, voice, len(model.config.labels), nothing.device)
+        with torch.inference_mode():
+            said = model.network(
+                inputs.audio, inputs.emotion, inputs.text, nothing, inputs.past, asked
+            )
+        parts.append((said.alpha_tilde.cpu().numpy(), said.tau.cpu().numpy()))
+    alpha_tilde, tau = (
+        blend(np.concatenate(values), starts, frames) for values in zip(*parts, strict=True)
+    )
     alpha_hat = (alpha_tilde + tau * normals).astype(np.float32)
     return Prediction(alpha_tilde, tau[:, 0], alpha_hat)
 
