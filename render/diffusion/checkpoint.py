@@ -1,0 +1,122 @@
+"""A portrait model in one file, written atomically: tensors, and the JSON that explains them."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from render.diffusion.config import PortraitTraining
+from render.diffusion.portrait import Portrait
+from render.errors import PortraitFolderError
+
+FORMAT = "emohead/portrait/1"
+MODEL, TRAINING = "portrait.safetensors", "training.safetensors"
+"""The averaged weights, to sample from; everything a killed run needs to go on."""
+STATE = "state"
+"""Key of the JSON inside a file's header."""
+
+
+@dataclass(frozen=True)
+class SavedPortrait:
+    """What a file holds."""
+
+    path: Path
+    training: PortraitTraining
+    state: Mapping[str, Any]
+    """JSON of the run: step, curve, provenance, sizes, hashes."""
+    groups: Mapping[str, Mapping[str, Tensor]]
+    """Tensors: `model`, and in a training file `mean` and `adam`."""
+
+
+def save(
+    path: Path,
+    groups: Mapping[str, Mapping[str, Tensor]],
+    training: PortraitTraining,
+    state: Mapping[str, Any],
+) -> None:
+    """Write a file; a kill at any moment leaves the old one or the new one, whole."""
+    tensors = {
+        f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
+        for group, members in groups.items()
+        for name, tensor in members.items()
+    }
+    body = {"format": FORMAT, "training": training.to_dict(), **state}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    save_file(tensors, part, {STATE: json.dumps(body)})
+    _replace(part, path)
+    part.write_text(json.dumps(body, indent=1), encoding="utf-8")
+    _replace(part, path.with_suffix(".json"))  # for people; loading never reads it
+
+
+def read(path: Path) -> SavedPortrait:
+    """Read a file.
+
+    Raises:
+        PortraitFolderError: it is not there, torn, or of another format.
+    """
+    if not path.is_file():
+        raise PortraitFolderError(f"{path.parent} holds no {path.name}; train a portrait model")
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {}).get(STATE, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise PortraitFolderError(f"{path} cannot be read ({error}); train again") from error
+    if state.get("format") != FORMAT:
+        raise PortraitFolderError(
+            f"{path} is {state.get('format')!r}, this code reads {FORMAT!r}; train again"
+        )
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        groups.setdefault(group, {})[rest] = tensor
+    training = PortraitTraining.from_dict(state.pop("training"))
+    return SavedPortrait(path, training, state, groups)
+
+
+def load_portrait(
+    folder: Path, device: str = "cpu", after_mid: torch.nn.Module | None = None
+) -> Portrait:
+    """The finished model of a folder, ready to sample from.
+
+    Args:
+        folder: where it was trained.
+        device: where it will run.
+        after_mid: fresh module of the kind that was plugged in; its weights are in the file.
+
+    Raises:
+        PortraitFolderError: no readable model, weights that do not fit, another autoencoder.
+    """
+    saved = read(folder / MODEL)
+    state = saved.state
+    model = Portrait(saved.training.network, state["audio_width"], state["k"], sizes=state["sizes"])
+    if model.codec.hashes != state["codec_hashes"]:
+        raise PortraitFolderError(
+            f"{saved.path} was trained with the autoencoder {state['codec_hashes']}, "
+            f"{saved.training.network.vae} holds {model.codec.hashes}; put the first there"
+        )
+    if after_mid is not None:
+        model.plug(after_mid)
+    try:
+        model.load_state_dict(dict(saved.groups["model"]))
+    except RuntimeError as error:
+        raise PortraitFolderError(
+            f"{saved.path}: weights do not fit the model ({str(error)[:300]}); give after_mid as "
+            "it was trained, or train again"
+        ) from error
+    model.hashes = dict(state["hashes"])
+    return model.to(device).eval()
+
+
+def _replace(part: Path, path: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
