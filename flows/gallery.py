@@ -53,7 +53,7 @@ class GalleryConfig(FlowConfig):
     )
     size: int = Field(default=192, ge=64, le=1024, multiple_of=2, description="Side of a picture")
     render_size: int | None = Field(default=None, ge=32, le=1024, description="Side of the head")
-    views: float = Field(default=30.0, ge=0, le=90, description="Largest turn of the last row")
+    views: float = Field(default=12.0, ge=0, le=90, description="Largest turn of the last row")
     content_credentials: bool = Field(default=True, description="Sign the video (C2PA)")
     out: Path = Field(description="Folder of sheet and video")
 

@@ -26,15 +26,24 @@ def is_finished(folder: Path, key: dict[str, Any]) -> bool:
 def start(folder: Path, key: dict[str, Any]) -> None:
     """Make the folder ready: a run of the same key goes on, what another key left is removed."""
     if folder.is_dir() and not _equal(folder / _STARTED, key):
-        if not ((folder / _STARTED).is_file() or (folder / _FINISHED).is_file()):
+        ours = (folder / _STARTED).is_file() or (folder / _FINISHED).is_file()
+        # Nothing but a draft: a kill came between making and marking it.
+        if not ours and any(path.suffix != ".draft" for path in folder.iterdir()):
             raise FlowError(
                 f"{folder} is there and was not written by emohead; give an empty or another folder"
             )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _STARTED).write_text(json.dumps(key, indent=1))
+    _mark(folder / _STARTED, key)
 
 
 def finish(folder: Path, key: dict[str, Any]) -> None:
     """Mark the folder as finished from ``key``."""
-    (folder / _FINISHED).write_text(json.dumps(key, indent=1))
+    _mark(folder / _FINISHED, key)
+
+
+def _mark(path: Path, key: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(json.dumps(key, indent=1))
+    draft.replace(path)

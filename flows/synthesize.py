@@ -28,12 +28,13 @@ from flows.synthesis.driving import Driving, driving
 from flows.synthesis.finishing import finished
 from flows.synthesis.hearing import heard
 from flows.synthesis.preflight import Request, checked
-from flows.synthesis.provenance import TOOL, file_hash, key_of, provenance
-from flows.synthesis.staging import staged
+from flows.synthesis.provenance import TOOL, disagreements, file_hash, key_of, provenance
+from flows.synthesis.staging import frame_size, staged
 from flows.train_head import head_clips, head_features
 from models import speak
 from pipeline.profiles import Profile
 from pipeline.transcript import Transcript, Word
+from render.backgrounds import ORIGINAL, TRANSPARENT, Background, open_background
 from store import Cache, Snapshot
 
 _SPEECH = "speech.npz"
@@ -118,6 +119,7 @@ def render_video(
     request: Request,
     spoken: Spoken,
     course: Driving,
+    background: Background | None,
     snapshot: Snapshot,
     folder: Path,
 ) -> tuple[Path, dict[str, Any]]:
@@ -127,13 +129,13 @@ def render_video(
 
     clips = sorted({*head_clips(snapshot, config.dataset, config.identity, config.names),
                     *filter(None, (course.poses_of, course.body_of))})  # fmt: skip
-    background = Path(config.look.background)
+    behind = Path(config.look.background)
     key = {
         "version": TOOL,
         "frames": key_of(spoken.alpha, course.cameras, course.body_of, course.rows),
         "head": file_hash(config.head / "head.safetensors"),
         "look": config.look.model_dump(),
-        "background": file_hash(background) if background.is_file() else None,
+        "background": file_hash(behind) if behind.is_file() else None,
         "render_size": config.render_size,
         "cells": cells_key(
             snapshot, config.dataset, clips, (config.names.camera,), names=config.names.model_dump()
@@ -146,7 +148,7 @@ def render_video(
         ),
     }
     reuse.start(folder, key)
-    stage = staged(config, snapshot, spoken.alpha, course)
+    stage = staged(config, snapshot, spoken.alpha, course, background)
     frames = len(spoken.alpha)
     began = time.monotonic()
     with Segments(folder / "pieces", stage.scene.size, request.coding) as segments:
@@ -194,7 +196,7 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
     config = named(config, cache, snapshot)
     frames = request.frames
     course = driving(snapshot, config.dataset, config.identity, config.names, frames, config.look)
-    check_background(config, snapshot, frames)
+    background = opened_background(config, snapshot, frames)
     profile = listening_profile(
         snapshot, config.dataset, config.names, config.profile, config.overrides
     )
@@ -212,7 +214,7 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
     try:
         spoken = call(expression_of, config, profile, request, parts / "speech")
         draft, shown = call(
-            render_video, config, request, spoken, course, snapshot, parts / "frames"
+            render_video, config, request, spoken, course, background, snapshot, parts / "frames"
         )
         seconds = spoken.seconds | shown.pop("seconds")
         record = {
@@ -222,6 +224,7 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
             "emotion": request.emotion,
             "frames": frames,
             **shown,
+            "notes": disagreements(config.head, config.network),
             "heard": spoken.facts,
             "snapshot": snapshot.id,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
@@ -235,17 +238,19 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
     return record
 
 
-def check_background(config: SynthesizeConfig, snapshot: Snapshot, frames: int) -> None:
-    """Open the background before the long work, so that what does not fit is said at once.
+def opened_background(
+    config: SynthesizeConfig, snapshot: Snapshot, frames: int
+) -> Background | None:
+    """The background, opened before the long work so that what does not fit is said at once.
+
+    None for the scene as filmed, and for none at all.
 
     Raises:
         RenderError: it does not fit, or is none.
         MediaError: a video that cannot be used.
     """
-    from flows.synthesis.staging import frame_size
-    from render.backgrounds import ORIGINAL, TRANSPARENT, open_background
-
     look = config.look
-    if look.background not in (ORIGINAL, TRANSPARENT):
-        size = frame_size(config, snapshot)
-        open_background(look.background, size, frames, look.background_fit, look.background_end)
+    if look.background in (ORIGINAL, TRANSPARENT):
+        return None
+    size = frame_size(config, snapshot)
+    return open_background(look.background, size, frames, look.background_fit, look.background_end)

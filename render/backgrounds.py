@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ End = Literal["refuse", "loop", "hold"]
 """What a video does that ends before the speech: be refused, begin again, or stand still."""
 
 
+@runtime_checkable
 class Background(Protocol):
     """Pictures of the size of the video's frames."""
 

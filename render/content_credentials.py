@@ -22,6 +22,8 @@ from render.errors import CredentialsError
 from render.xmp import SOURCE_TYPE
 
 CERTIFICATE, KEY = "EMOHEAD_C2PA_CERTIFICATE", "EMOHEAD_C2PA_KEY"
+FOLDER = "EMOHEAD_C2PA_FOLDER"
+"""Where the certificate of this user is kept, if not in the folder of its data."""
 SUFFIXES = (".mp4", ".mov")
 """Containers the library can sign."""
 _YEARS = 10
@@ -48,7 +50,8 @@ def credentials() -> tuple[bytes, bytes, str]:
             f"{CERTIFICATE} is {told[0] or 'not set'}, {KEY} is {told[1] or 'not set'}; set both "
             "or none"
         )
-    folder = user_data_path("emohead") / "content-credentials"
+    told_folder = os.environ.get(FOLDER)
+    folder = Path(told_folder or user_data_path("emohead") / "content-credentials")
     chain, key = (
         (Path(told[0]), Path(told[1]))
         if told[0] and told[1]

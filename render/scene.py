@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ REMEMBERED = 64 * 2**20
 """Bytes of torso layers kept for when the driving clip comes round again."""
 
 
+@runtime_checkable
 class Renders(Protocol):
     """What a head can do."""
 

@@ -121,7 +121,7 @@ def synthesize(
 
 def told(record: dict[str, Any]) -> str:
     """What was made, in a few lines."""
-    lines = [f"video: {record['video']}"]
+    lines = [f"video: {record['video']}", *record["notes"]]
     for angle in ("yaw", "pitch"):
         low, high = record[f"{angle}_degrees"]
         known = record[f"recorded_{angle}_degrees"]
@@ -147,7 +147,7 @@ def gallery(
     size: Annotated[int, typer.Option(min=64, max=1024, help="Side of a picture.")] = 192,
     views: Annotated[
         float, typer.Option(min=0, max=90, help="Last row: the head turned so far; 0: no such row.")
-    ] = 30.0,
+    ] = 12.0,
     content_credentials: Annotated[
         bool, typer.Option("--content-credentials/--no-content-credentials", help="Sign the video.")
     ] = True,

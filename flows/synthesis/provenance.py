@@ -42,3 +42,21 @@ def key_of(*parts: Any) -> str:
         else:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def disagreements(head: Path, network: Path) -> list[str]:
+    """What head and network were trained on apart, in words; empty if nothing is known.
+
+    The head reads coefficients in the units of the fit it was trained on; the network speaks in
+    those of its own.
+    """
+    fits = []
+    for folder in (head, network):
+        made = folder / "made-from.json"
+        fits.append(json.loads(made.read_text()).get("planes") if made.is_file() else None)
+    if None in fits or fits[0] == fits[1]:
+        return []
+    return [
+        f"the head was trained on hyperplanes {fits[0]}, the network on {fits[1]}: where the face "
+        "moves too much or too little, train the older of the two again"
+    ]

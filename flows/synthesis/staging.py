@@ -10,11 +10,11 @@ from flows.config import SynthesizeConfig
 from flows.synthesis.driving import Body, Driving, sampled
 from flows.train_head import head_clips
 from render.backdrop import TorsoLayers, background_plate
-from render.backgrounds import ORIGINAL, TRANSPARENT, Background, Still, fitted, open_background
+from render.backgrounds import ORIGINAL, TRANSPARENT, Background, Still, fitted
 from render.head import load_head
 from render.head_data import HeadData
 from render.marks import VisibleMark
-from render.scene import Renders, Scene, Torso
+from render.scene import Scene, Torso
 from store import Snapshot
 
 
@@ -39,26 +39,27 @@ def staged(
     snapshot: Snapshot,
     alpha: Float32[np.ndarray, "frames k"],
     course: Driving,
-    head: Renders | None = None,
+    background: Background | None = None,
 ) -> Stage:
     """Put a scene together; some 80 frames of the identity and 100 of the clip are held.
 
+    Args:
+        config: what is asked for.
+        snapshot: where the identity's clips lie.
+        alpha: expression of each frame.
+        course: cameras and bodies of each frame.
+        background: what is put behind; not read where the scene stays as filmed.
+
     Raises:
         HeadFolderError: no head in its folder.
-        BackgroundError: a background that does not fit.
     """
     look, names = config.look, config.names
     clips = head_clips(snapshot, config.dataset, config.identity, names)
     everything = sampled(snapshot, config.dataset, clips, names)
     plate = background_plate(everything)
     size = frame_size(config, snapshot)
-    background: Background | None = None
     if look.background == ORIGINAL:
         background = Still(fitted(plate, size), {"scene": "as filmed"})
-    elif look.background != TRANSPARENT:
-        background = open_background(
-            look.background, size, len(alpha), look.background_fit, look.background_end
-        )
     torso = None
     if course.rows is not None:
         torso = Torso(
@@ -69,7 +70,7 @@ def staged(
             cut=look.background != ORIGINAL,
         )
     scene = Scene(
-        head or load_head(config.head),
+        load_head(config.head),
         alpha,
         course.cameras,
         size,

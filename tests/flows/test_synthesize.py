@@ -27,7 +27,7 @@ from flows.orchestra import call
 from flows.synthesis.driving import Body, driving, longest_run, there_and_back
 from flows.synthesis.hearing import heard, joined, pieces
 from flows.synthesis.look import Look
-from flows.synthesize import synthesize
+from flows.synthesize import opened_background, synthesize
 from models import SpeechFeatures
 from models.errors import EmotionError
 from pipeline.errors import MediaError
@@ -298,7 +298,8 @@ def test_memory_does_not_grow_with_the_video(world: Path, short: Path, tmp_path:
     def peak(frames: int) -> int:
         course = driving(snapshot, "clips", "anna", NAMES, frames, config.look)
         alpha = np.zeros((frames, 3), np.float32)
-        stage = staging.staged(config, snapshot, alpha, course)
+        grey = opened_background(config, snapshot, frames)
+        stage = staging.staged(config, snapshot, alpha, course, grey)
         tracemalloc.start()
         with Segments(tmp_path / str(frames), 64, coding_of(config.out)) as segments:
             for frame in stage.scene.frames():

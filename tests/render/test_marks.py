@@ -65,7 +65,7 @@ def test_xmp_is_read_back_by_ffmpeg(video: Path) -> None:
 def test_a_damaged_file_gets_no_xmp(video: Path) -> None:
     assert read_xmp(video) is None
     video.write_bytes(video.read_bytes()[:-10])
-    with pytest.raises(VideoError, match="claims .* bytes; the file is damaged"):
+    with pytest.raises(VideoError, match=r"claims .* bytes; the file is damaged"):
         add_xmp(video, b"x")
 
 
@@ -83,10 +83,10 @@ def test_webm_says_it_in_its_tags(tmp_path: Path) -> None:
 
 @pytest.fixture
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("EMOHEAD_C2PA_FOLDER", str(tmp_path / "credentials"))
     for name in ("EMOHEAD_C2PA_CERTIFICATE", "EMOHEAD_C2PA_KEY"):
         monkeypatch.delenv(name, raising=False)
-    return tmp_path / "data" / "emohead" / "content-credentials"
+    return tmp_path / "credentials"
 
 
 def test_content_credentials_hold_until_a_byte_changes(video: Path, own_folder: Path) -> None:
