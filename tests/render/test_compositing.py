@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from render.backdrop import TorsoLayers, background_plate, fill_hole
-from render.compositing import compose
+from render.backdrop import TorsoLayers, _median, background_plate, fill_hole
+from render.compositing import compose, over
 from render.errors import HeadDataError, RenderError
 from render.head_data import HeadData
 from render.masks import HEAD, head_mask, members, soft
@@ -108,3 +108,46 @@ def test_landmark_distance_ignores_place() -> None:
 def test_the_nearest_frame_of_a_training_frame_is_itself(make_head_data: Maker) -> None:
     data = make_head_data(24, 1)
     assert nearest_frame(data, data.cameras[11], data.alpha[11]) == 11
+
+
+def test_the_plate_takes_the_median_of_what_was_seen() -> None:
+    rng = np.random.default_rng(3)
+    frames = rng.integers(0, 256, (9, 6, 6, 3), dtype=np.uint8)
+    seen = rng.random((9, 6, 6)) < 0.5
+    seen[0] = True
+    slow = np.ma.median(
+        np.ma.masked_array(frames.astype(float), np.repeat(~seen[..., None], 3, 3)), axis=0
+    )
+    np.testing.assert_array_equal(_median(frames, seen), slow.filled(0).astype(np.uint8))
+
+
+def test_head_over_torso_over_background_by_hand() -> None:
+    rgb = np.zeros((2, 2, 3), np.float32)
+    rgb[0, 0] = 0.5  # premultiplied: white at half opacity
+    opacity = np.array([[0.5, 0], [0, 0]], np.float32)
+    torso = np.zeros((2, 2, 4), np.uint8)
+    torso[0] = [50, 50, 50, 127]  # premultiplied: 100 at half opacity
+    behind = np.full((2, 2, 3), 200, np.uint8)
+    out = over(rgb, opacity, torso, behind, 2)
+    # 127.5 + half of (50 + 200 (1 - 127/255)) = 127.5 + 75.2; then 50 + 100.4; then 200.
+    assert out[:, :, 0].tolist() == [[203, 150], [200, 200]]
+    clear = over(rgb, opacity, torso, None, 2)
+    # Opacity 127.5 + half of 127 = 191; colour (127.5 + 25) / 191 of 255.
+    assert clear[0, 0].tolist() == [204, 204, 204, 191]
+    assert clear[0, 1].tolist() == [100, 100, 100, 127]
+    assert clear[1, 1].tolist() == [0, 0, 0, 0]
+    assert over(rgb, opacity, None, None, 4).shape == (4, 4, 4)
+
+
+def test_a_cut_out_body_keeps_its_colours_and_nothing_of_the_scene(make_head_data: Maker) -> None:
+    data = make_head_data(24, 1)
+    layers = TorsoLayers.of(data, background_plate(data))
+    cut = layers.cut_out(data.frames[3], data.labels[3])
+    body = data.labels[3] == 16
+    inner = body & (np.arange(48) > 43)[:, None]
+    assert cut[inner][:, 3].min() == 255
+    np.testing.assert_allclose(cut[inner][:, :3], data.frames[3][inner], atol=2)
+    assert cut[:20, :, 3].max() == 0
+    edge = (cut[..., 3] > 20) & (cut[..., 3] < 235)
+    straight = cut[edge][:, :3] * (255.0 / cut[edge][:, 3:])
+    assert straight[:, 1].max() < 110  # the scene's green is 153, the clothes' 25
