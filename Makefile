@@ -5,7 +5,7 @@ OUT ?= $(if $(DATA),demo-output-own,demo-output)
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --no-deps --no-compile --disable-pip-version-check
 
-.PHONY: setup demo test test-slow check format lock clean
+.PHONY: setup demo gallery test test-slow check format lock clean
 
 # Set-up is done again only when a lock file changed. --no-deps: the lock is complete, and nothing else may come.
 $(VENV)/ready: requirements.lock pyproject.toml
@@ -30,6 +30,10 @@ setup: $(VENV)/ready
 demo: $(VENV)/ready
 	@seconds=$$(cat $(VENV)/setup-seconds 2>/dev/null || true); rm -f $(VENV)/setup-seconds; \
 	EMOHEAD_SETUP_SECONDS=$$seconds $(VENV)/bin/emohead demo --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+# Every emotion of the demo's head at a glance: demo-output/gallery/
+gallery: $(VENV)/ready
+	$(VENV)/bin/emohead gallery --out "$(OUT)" --identity $(or $(IDENTITY),iris) $(ARGS)
 
 test: $(VENV)/ready-dev
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile -q
