@@ -80,8 +80,9 @@ def configured(
         settings = _with(settings, name.split("."), value)
     if "steps" in changes and "seconds" not in changes:
         settings.pop("seconds", None)
+    make: Any = getattr(kind, "from_settings", None)
     try:
-        return kind(**settings)
+        return make(settings) if make else kind(**settings)
     except TypeError as error:
         known = ", ".join(getattr(kind, "__dataclass_fields__", {}))
         raise FlowError(f"{what} settings {changes}: {error}; there are {known}") from error

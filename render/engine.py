@@ -45,7 +45,22 @@ class PictureRays:
 
 
 @runtime_checkable
-class Engine(Protocol):
+class PictureEngine(Protocol):
+    """What losses on whole heads need."""
+
+    def picture(self, rays: PictureRays, march_step: float) -> Float[np.ndarray, "rays 3"]:
+        """Colour of the rays over their background."""
+        ...
+
+    def pull(
+        self, rays: PictureRays, gradient: Float[np.ndarray, "rays 3"], march_step: float
+    ) -> None:
+        """Add the gradients of sum(gradient · picture): the picture is computed once more."""
+        ...
+
+
+@runtime_checkable
+class Engine(PictureEngine, Protocol):
     """One head being trained."""
 
     waits: bool
@@ -57,16 +72,6 @@ class Engine(Protocol):
         Raises:
             MemoryError: there is no room for so many rays; nothing was added.
         """
-        ...
-
-    def picture(self, rays: PictureRays, march_step: float) -> Float[np.ndarray, "rays 3"]:
-        """Colour of the rays over their background."""
-        ...
-
-    def pull(
-        self, rays: PictureRays, gradient: Float[np.ndarray, "rays 3"], march_step: float
-    ) -> None:
-        """Add the gradients of sum(gradient · picture): the picture is computed once more."""
         ...
 
     def descend(self, plan: StepPlan) -> None:

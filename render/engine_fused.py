@@ -44,13 +44,7 @@ class FusedEngine:
             config.distortion_weight,
             self.occupancy.seen,
         )
-        s = self._sums
-        self._sums = StepReport(
-            s.loss + report.loss,
-            s.squared_error + report.squared_error,
-            s.samples + report.samples,
-            s.rays_hit + report.rays_hit,
-        )
+        self._sums = self._sums.plus(report)
 
     def picture(self, rays: PictureRays, march_step: float) -> Float[np.ndarray, "rays 3"]:
         """Colour of the rays over their background."""

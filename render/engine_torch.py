@@ -25,8 +25,9 @@ from render.torch_march import march
 from render.torch_occupancy import DeviceOccupancy
 from render.torch_rays import RayTensors, batch_loss, shade
 
-PULLED = 1 << 14
-"""Rays of a whole head whose gradients are computed at a time: what bounds the memory."""
+PULLED, LEAST_PULLED = 1 << 14, 1 << 8
+"""Rays of a whole head whose gradients are computed at a time: what bounds the memory. Halved where
+it runs out, down to the second."""
 
 
 class TorchEngine:
@@ -56,7 +57,8 @@ class TorchEngine:
         self.number = torch.zeros((), dtype=torch.int64, device=device)
         self.fade = torch.zeros((), device=device)
         self.ema_decay = torch.zeros((), device=device)
-        self.totals = torch.zeros(4, dtype=torch.float64, device=device)
+        self.totals = torch.zeros(5, dtype=torch.float64, device=device)
+        self.pulled = PULLED
         self._graphs: dict[tuple[int, float], torch.cuda.CUDAGraph] = {}
         self._descent: torch.cuda.CUDAGraph | None = None
 
@@ -111,7 +113,8 @@ class TorchEngine:
         )
         loss.backward()
         self.occupancy.see(shaded.x, shaded.weights)
-        parts = (loss.detach(), squared, samples.wanted, samples.hit)
+        dropped = (samples.wanted - len(samples.t)).clamp(min=0)
+        parts = (loss.detach(), squared, samples.wanted, samples.hit, dropped)
         self.totals += torch.stack([x.double() for x in parts])
 
     def picture(self, rays: PictureRays, march_step: float) -> Float[np.ndarray, "rays 3"]:
@@ -126,19 +129,26 @@ class TorchEngine:
         """Add the gradients of sum(gradient · picture): the picture is computed once more."""
         o, d, alpha, background = self._put(rays)
         wanted = torch.from_numpy(np.ascontiguousarray(gradient)).to(o)
-        codes = self.field.segments.get("codes")
-        kept = self.field.grad[slice(*codes)].clone() if codes else None
-        for begin in range(0, len(o), PULLED):
-            part = slice(begin, begin + PULLED)
-            out = self.field.shade_chunk(
-                o[part], d[part], alpha[part], self.occupancy.mask, march_step
-            )
-            shown = out[:, :3] + (1 - out[:, 3:]) * background[part]
-            if shown.requires_grad:  # some ray met the head
-                (shown * wanted[part]).sum().backward()
-        if codes and kept is not None:
+        kept = self.field.grad.clone()
+        while True:
+            try:
+                for begin in range(0, len(o), self.pulled):
+                    part = slice(begin, begin + self.pulled)
+                    out = self.field.shade_chunk(
+                        o[part], d[part], alpha[part], self.occupancy.mask, march_step
+                    )
+                    shown = out[:, :3] + (1 - out[:, 3:]) * background[part]
+                    if shown.requires_grad:  # some ray met the head
+                        (shown * wanted[part]).sum().backward()
+                break
+            except torch.OutOfMemoryError as error:
+                self.field.grad.copy_(kept)
+                self.pulled //= 2
+                if self.pulled < LEAST_PULLED:
+                    raise MemoryError(str(error).splitlines()[0]) from error
+        if codes := self.field.segments.get("codes"):
             # Whole heads wear the mean appearance; no frame's own code is to learn from them.
-            self.field.grad[slice(*codes)] = kept
+            self.field.grad[slice(*codes)] = kept[slice(*codes)]
 
     def descend(self, plan: StepPlan) -> None:
         """One Adam step with what was added; keep the running mean and the occupancy."""
@@ -157,9 +167,9 @@ class TorchEngine:
 
     def sums(self) -> StepReport:
         """Sums over the steps since this was last asked; waits for the device."""
-        loss, squared, samples, hit = self.totals.tolist()
+        loss, squared, samples, hit, dropped = self.totals.tolist()
         self.totals.zero_()
-        return StepReport(loss, squared, int(samples), int(hit))
+        return StepReport(loss, squared, int(samples), int(hit), int(dropped))
 
     def mask(self) -> Bool[np.ndarray, "z y x"]:
         """The cells marching visits now."""

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from render.errors import ConfigError
+from render.hash_grid_torch import rows_of
 
 DISPLACEMENT = 3
 DISPLACEMENT_SCALE = 0.05
@@ -44,10 +45,14 @@ class ExpressionGrid(nn.Module):
         fraction = position - cell
         cell = cell.long()
         out = torch.zeros(len(x), self.values.shape[1], dtype=x.dtype, device=x.device)
+        flat = self.values.view(res**3, -1)
         for corner in range(8):
-            upper = torch.tensor([(corner >> a) & 1 for a in range(3)], device=x.device)
-            weight = torch.where(upper.bool(), fraction, 1 - fraction).prod(1, keepdim=True)
-            v = cell + upper
-            rows = self.values[v[:, 0] + res * (v[:, 1] + res * v[:, 2])]
-            out = out + weight * torch.einsum("nck,nk->nc", rows, alpha)
+            index = torch.zeros((), dtype=torch.int64, device=x.device)
+            weight = torch.ones((), dtype=x.dtype, device=x.device)
+            for axis in range(3):
+                upper, f = (corner >> axis) & 1, fraction[:, axis]
+                index = index + (cell[:, axis] + upper) * res**axis
+                weight = weight * (f if upper else 1 - f)
+            rows = rows_of(flat, index).view(len(x), -1, alpha.shape[1])
+            out = out + weight[:, None] * torch.einsum("nck,nk->nc", rows, alpha)
         return out

@@ -47,6 +47,18 @@ class StepReport:
     squared_error: float
     samples: int
     rays_hit: int
+    dropped: int = 0
+    """Samples there was no room for (a captured graph's room is fixed)."""
+
+    def plus(self, other: "StepReport") -> "StepReport":
+        """Both together."""
+        return StepReport(
+            self.loss + other.loss,
+            self.squared_error + other.squared_error,
+            self.samples + other.samples,
+            self.rays_hit + other.rays_hit,
+            self.dropped + other.dropped,
+        )
 
 
 class FusedField:

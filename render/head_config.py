@@ -136,23 +136,36 @@ class HeadConfig:
     board: bool = False
     """Whether curves and previews go to TensorBoard (`tensorboard/` in the head's folder)."""
 
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> "HeadConfig":
+        """From settings as JSON has them: configs inside are dictionaries.
+
+        Raises:
+            TypeError: a name that is none.
+            ConfigError: a value out of its range.
+        """
+        made_of = {
+            "field": FieldConfig,
+            "sampling": SamplingConfig,
+            "occupancy": OccupancyConfig,
+            "refine": RefineConfig,
+        }
+        made_now: dict[str, Any] = {}
+        for name, value in settings.items():
+            if name in made_of and isinstance(value, dict):
+                inside = dict(value)
+                if isinstance(inside.get("grid"), dict):
+                    inside["grid"] = HashGridConfig(**inside["grid"])
+                value = made_of[name](**inside)
+            made_now[name] = value
+        return cls(**made_now)
+
     def __post_init__(self) -> None:
-        """Take nested settings as they come from JSON; refuse what cannot run.
+        """Refuse what cannot run.
 
         Raises:
             ConfigError: a number out of its range.
         """
-        for name, kind in (
-            ("field", FieldConfig),
-            ("sampling", SamplingConfig),
-            ("occupancy", OccupancyConfig),
-            ("refine", RefineConfig),
-        ):
-            value: Any = getattr(self, name)
-            if isinstance(value, dict):
-                if kind is FieldConfig and isinstance(value.get("grid"), dict):
-                    value = {**value, "grid": HashGridConfig(**value["grid"])}
-                object.__setattr__(self, name, kind(**value))
         if self.steps < 1 or self.rays < 1 or self.march_steps < 2 or self.coarse_march_steps < 2:
             raise ConfigError(
                 f"head: steps = {self.steps}, rays = {self.rays} (at least 1), march_steps = "

@@ -18,7 +18,7 @@ from pipeline.weights import Shelf
 from render.backdrop import background_plate
 from render.cameras import Box, camera_rays, pixel_grid
 from render.clip_rn50 import Clip, load_clip, tokens_of
-from render.engine import Engine, PictureRays
+from render.engine import PictureEngine, PictureRays
 from render.head_config import HeadConfig, RefineConfig
 from render.head_data import HeadData
 from render.masks import head_mask
@@ -102,7 +102,7 @@ class Refiner:
             return False
         return done >= c.start and step % c.every == 0
 
-    def pull(self, engine: Engine, step: int, march_step: float) -> dict[str, float]:
+    def pull(self, engine: PictureEngine, step: int, march_step: float) -> dict[str, float]:
         """Render a training frame's head, add the gradients of its losses; returns the losses."""
         c = self.config
         if c is None:

@@ -82,7 +82,10 @@ class TorchField:
     def mixed(self) -> Iterator[None]:
         """Where matrices are multiplied in the chosen precision."""
         kind = MATRICES_OF[self.precision]
-        with torch.autocast(self.device.type, kind, enabled=kind != torch.float32):
+        # No cache of cast matrices: each is used once a step, and a captured graph must cast anew.
+        with torch.autocast(
+            self.device.type, kind, enabled=kind != torch.float32, cache_enabled=False
+        ):
             yield
 
     def codes_of(self, frame: Tensor) -> Tensor | None:

@@ -102,7 +102,7 @@ def train_head(
         if not run.gradients(plan):
             continue
         if refiner.due(run.step, done):
-            run.refined(refiner.pull(engine, run.step, plan.march_step))
+            run.refine(refiner, plan)
         engine.descend(plan)
         run.step += 1
 
@@ -191,8 +191,19 @@ class _Run:
             self.check()
         return True
 
-    def refined(self, losses: dict[str, float]) -> None:
-        """Take in the losses of a whole head."""
+    def refine(self, refiner: Refiner, plan: StepPlan) -> None:
+        """Add the gradients of a whole head's losses.
+
+        Raises:
+            TrainingError: there is no memory for one.
+        """
+        try:
+            losses = refiner.pull(self.engine, plan.number, plan.march_step)
+        except MemoryError as error:
+            raise TrainingError(
+                f"head: no memory for a whole head ({error}); lower refine.size, or train with "
+                "refine=null"
+            ) from error
         for name, value in losses.items():
             self._refine.setdefault(name, []).append(value)
 
@@ -202,19 +213,14 @@ class _Run:
         Raises:
             TrainingError: the loss is no number.
         """
-        new, s = self.engine.sums(), self._sums
+        new = self.engine.sums()
         if not np.isfinite(new.loss):
             raise TrainingError(
                 f"head: the loss is {new.loss} at step {self.step}; the last good state is in "
                 f"{self.folder / CHECKPOINT}; lower grid_rate (now {self.config.grid_rate}) and go "
                 "on"
             )
-        self._sums = StepReport(
-            s.loss + new.loss,
-            s.squared_error + new.squared_error,
-            s.samples + new.samples,
-            s.rays_hit + new.rays_hit,
-        )
+        self._sums = self._sums.plus(new)
 
     def metrics(self, seconds: float) -> dict[str, float]:
         """Means since the last report, onto the curve and the board."""
@@ -226,6 +232,7 @@ class _Run:
             "samples_per_ray": s.samples / rays,
             "occupied": float(self.engine.mask().mean()),
             "seconds": seconds,
+            **({"dropped_samples": s.dropped / rays} if s.dropped else {}),
             **{name: float(np.mean(values)) for name, values in self._refine.items()},
         }
         self._sums, self._steps, self._rays = StepReport(0.0, 0.0, 0, 0), 0, 0

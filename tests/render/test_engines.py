@@ -185,6 +185,10 @@ def test_a_step_with_fixed_room_is_the_same_step(data: HeadData) -> None:
     portable.add(batch, 1 / 24, sums.samples + 40)
     np.testing.assert_allclose(portable.field.grad, exact, atol=1e-6)
     assert portable.sums().samples == sums.samples
+    portable.field.grad.zero_()
+    portable.add(batch, 1 / 24, sums.samples - 25)
+    assert portable.sums().dropped == 25
+    assert bool(portable.field.grad.isfinite().all())
 
 
 def test_rays_are_drawn_where_the_chances_say(data: HeadData) -> None:

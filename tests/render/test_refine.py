@@ -16,7 +16,7 @@ from pipeline.face.ddfa_net import MobileNet
 from pipeline.weights import Shelf
 from render.cameras import head_box
 from render.clip_rn50 import Clip, PictureEncoder, load_clip, tokens_of
-from render.engine import Engine
+from render.engine import PictureEngine
 from render.errors import ConfigError
 from render.field import FieldConfig
 from render.hash_grid import HashGridConfig
@@ -286,7 +286,9 @@ def test_a_run_refines_in_its_second_half(
     steps: list[int] = []
     real = Refiner.pull
 
-    def seen(self: Refiner, engine: Engine, step: int, march_step: float) -> dict[str, float]:
+    def seen(
+        self: Refiner, engine: PictureEngine, step: int, march_step: float
+    ) -> dict[str, float]:
         steps.append(step)
         return real(self, engine, step, march_step)
 
@@ -337,5 +339,5 @@ def test_settings_that_cannot_be_are_refused() -> None:
         RefineConfig(every=0)
     with pytest.raises(ConfigError, match="must contain"):
         RefineConfig(prompt="a face")
-    config = HeadConfig(refine={"every": 3})  # type: ignore[arg-type]
-    assert config.refine == RefineConfig(every=3)
+    config = HeadConfig.from_settings({"refine": {"every": 3}, "rays": 9})
+    assert config == HeadConfig(refine=RefineConfig(every=3), rays=9)

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.face.indices import LANDMARKS
 from render.errors import HeadDataError, HeadFolderError, TrainingError
+from render.expression_score import MOUTH as MOUTH_POINTS
+from render.expression_score import score_expression
 from render.field import FieldConfig
 from render.fused import FusedField, StepReport
 from render.hash_grid import HashGridConfig
@@ -77,6 +81,36 @@ def test_the_mouth_follows_alpha(trained: tuple[Head, Path], data: HeadData) -> 
         for i in (np.argmin(data.alpha[:, 0]), np.argmax(data.alpha[:, 0]))
     ]
     assert dark[1] > 1.5 * max(dark[0], 1), (dark, truth)
+
+
+def mouth_finder(picture: np.ndarray) -> np.ndarray:
+    """Landmarks of the ellipsoid: its dark mouth's height on the lips, everything else fixed."""
+    points = np.random.default_rng(0).normal(size=(LANDMARKS, 3)).astype(np.float32)
+    # Only as high as half of the widest dark row: lone dark pixels of a young head do not count.
+    dark = (picture.astype(int).sum(2) < 130).sum(1)
+    height = float((dark > 0.5 * max(dark.max(), 1)).sum())
+    points[MOUTH_POINTS] = 0
+    points[MOUTH_POINTS, 1] = np.linspace(-height / 2, height / 2, len(MOUTH_POINTS))
+    return points
+
+
+def test_expression_is_carried_by_alpha_alone(trained: tuple[Head, Path], data: HeadData) -> None:
+    head, _ = trained
+    score = score_expression(head, data, 8, mouth_finder)
+    assert score.frames == 8
+    assert score.ratio < 0.5, score
+    assert score.m_lmd < 0.5 * score.m_lmd_fixed
+
+    class Deaf(Head):
+        """Renders one expression, whatever it is told."""
+
+        def render(self, camera: Any, alpha: Any, size: int, theta: Any = None) -> Any:
+            return super().render(camera, np.zeros_like(alpha), size, theta)
+
+    deaf = score_expression(Deaf(**vars(head)), data, 8, mouth_finder)
+    assert 0.9 < deaf.ratio < 1.1, deaf
+    with pytest.raises(HeadDataError, match="at least 2 are needed to swap"):
+        score_expression(head, replace(data, test=np.zeros(60, bool)), 8, mouth_finder)
 
 
 def test_a_head_folder_reads_back_the_same(trained: tuple[Head, Path], data: HeadData) -> None:
