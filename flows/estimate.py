@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flows.rounds import expected_frames
+from flows.rounds import expected_frames, stored_frames
 from pipeline.profiles import Profile
 from pipeline.source import ClipSource
 from store import Cache, Plan
@@ -51,6 +51,7 @@ def estimate(
     plan: Plan, sources: Sequence[ClipSource], profile: Profile, cache: Cache | None
 ) -> Estimate:
     """Frames of the planned clips times the rates of what is planned for each."""
+    before = cache.snapshot() if cache is not None else None
     by_id = {source.clip_id: source for source in sources}
     clip_ids = list(plan.by_clip)
     step = max(1, len(clip_ids) // PROBED)
@@ -62,7 +63,8 @@ def estimate(
     seconds, frames = 0.0, 0
     unmeasured: set[str] = set()
     for clip_id in probed:
-        length = expected_frames(by_id[clip_id])
+        source = by_id[clip_id]
+        length = stored_frames(before, plan.dataset, source) or expected_frames(source)
         frames += length
         stages = {encoder_of[feature] for feature in plan.cells_of(clip_id)}
         unmeasured |= stages - set(rates)

@@ -111,6 +111,15 @@ def known_files(snapshot: Snapshot | None, dataset: str) -> dict[tuple[str, int,
     }
 
 
+def known_clips(snapshot: Snapshot | None, dataset: str) -> dict[str, str]:
+    """Clip id -> content of the clips the store has."""
+    if snapshot is None or not snapshot.has_dataset(dataset):
+        return {}
+    columns = snapshot.table(dataset).columns
+    pairs = zip(columns["clip_id"].tolist(), columns["content"].tolist(), strict=True)
+    return {clip_id: content for clip_id, content in pairs if clip_id}
+
+
 def failed_cells(snapshot: Snapshot | None, dataset: str) -> list[tuple[str, str]]:
     """(clip, feature) of the cells that were rejected for no fault of the clip's own."""
     if snapshot is None or not snapshot.has_dataset(dataset):
@@ -140,9 +149,14 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     """
     profile = profile_of(config)
     before = newest(config.store)
-    known = known_files(before, config.dataset)
     # Absolute: workers elsewhere, later scans and the clip table must mean the same file.
-    scanned = scan(config.data.absolute(), config.corpus, shots=config.shots, known=known)
+    scanned = scan(
+        config.data.absolute(),
+        config.corpus,
+        shots=config.shots,
+        known={} if config.rehash else known_files(before, config.dataset),
+        clips=known_clips(before, config.dataset),
+    )
     keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)
     force: list[str | tuple[str, str]] = list(config.force)

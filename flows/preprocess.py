@@ -123,9 +123,13 @@ def has_valid_cell(snapshot: Snapshot, dataset: str, clip_ids: Sequence[str]) ->
     """Whether anything of these clips can be used."""
     if not snapshot.has_dataset(dataset):
         return False
-    cells = snapshot.cells(dataset)
-    known = [clip_id for clip_id in clip_ids if clip_id in cells.index]
-    return any(value != "" for row in cells.loc[known].to_numpy() for value in row)
+    table = snapshot.table(dataset)
+    rows = [row for clip_id in clip_ids if (row := table.row_of.get(clip_id)) is not None]
+    # Feature by feature: the first one as a rule tells, and a table may have millions of cells.
+    return any(
+        bool(((table.fingerprints[name][rows] != "") & (table.rejections[name][rows] == "")).any())
+        for name in table.fingerprints
+    )
 
 
 def summarise(

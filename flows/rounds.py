@@ -20,7 +20,7 @@ from flows.telemetry.ledger import Ledger
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.clock import FPS
 from pipeline.errors import MediaError
-from pipeline.media import duration, probe
+from pipeline.media import length
 from pipeline.profiles import Profile
 from pipeline.source import ClipSource
 from store import Batch, Cache, ClipWrite, Plan, Snapshot, write_clip
@@ -47,12 +47,32 @@ class Work:
 
 def expected_frames(source: ClipSource) -> int:
     """Frames to reserve for a clip: what its packets promise, and one more for rounding."""
-    try:
-        whole = duration(probe(source.path))
-    except MediaError:
-        return 0
-    end = whole if source.end is None else min(source.end, whole)
-    return max(0, -int(-(end - (source.start or 0)) * FPS // 1)) + 1
+    seconds = source.seconds
+    if seconds is None:  # known to an earlier scan, which did not say
+        try:
+            whole = length(source.path)
+        except MediaError:
+            return 0
+        end = whole if source.end is None else min(source.end, whole)
+        seconds = end - (source.start or 0)
+    return max(0, -int(-seconds * FPS // 1)) + 1
+
+
+def reserved_frames(work: Work, source: ClipSource) -> int:
+    """Frames to reserve for a clip; those of its stored extent where it will keep that."""
+    stored = stored_frames(work.before, work.config.dataset, source)
+    return expected_frames(source) if stored is None else stored
+
+
+def stored_frames(before: Snapshot | None, dataset: str, source: ClipSource) -> int | None:
+    """Frames of the clip in a snapshot; None where it holds no frame of this very content."""
+    if before is None or not before.has_dataset(dataset):
+        return None
+    table = before.table(dataset)
+    row = table.row_of.get(source.clip_id)
+    if row is None or table.value("content", row) != source.content:
+        return None
+    return int(table.value("frames", row)) or None
 
 
 def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], str, dict[str, Any]]:
@@ -117,7 +137,7 @@ def one_round(
     rows = [
         clip_row(
             work.sources[clip_id],
-            expected_frames(work.sources[clip_id]),
+            reserved_frames(work, work.sources[clip_id]),
             work.plan.cells_of(clip_id),
         )
         for clip_id in clip_ids

@@ -25,12 +25,18 @@ class FileState(NamedTuple):
     """-1 where the file was too young, or changed meanwhile: it is hashed again next time."""
 
 
+def known_state(path: Path, known: KnownFiles) -> FileState | None:
+    """What `known` says of a file of this path, size and modification time."""
+    now = path.stat()
+    digest = known.get((str(path), now.st_size, now.st_mtime_ns))
+    return None if digest is None else FileState(digest, now.st_size, now.st_mtime_ns)
+
+
 def file_state(path: Path, known: KnownFiles) -> FileState:
     """Hash a file, or take its hash from `known` if path, size and modification time are there."""
+    if (state := known_state(path, known)) is not None:
+        return state
     before = path.stat()
-    digest = known.get((str(path), before.st_size, before.st_mtime_ns))
-    if digest is not None:
-        return FileState(digest, before.st_size, before.st_mtime_ns)
     now = time.time_ns()
     digest = sha256_of(path)
     after = path.stat()

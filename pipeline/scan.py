@@ -2,23 +2,20 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
-from pipeline import clock, media
+from pipeline import media
 from pipeline.datasets import CORPORA, Label, plain
 from pipeline.datasets.sidecar import label_from, read_sidecar
 from pipeline.errors import InputError, MediaError
-from pipeline.file_state import KnownFiles, file_state
+from pipeline.file_state import KnownFiles, file_state, known_state
 from pipeline.media_video import find_cuts
 from pipeline.source import ClipSource, clip_id, content_hash
-from pipeline.transcript import Transcript, Word
+from pipeline.stretches import KnownClips, stretches, within
 
-LONGEST = 60
-"""Seconds; a longer recording is cut into equal clips no longer than this."""
 SHORTEST_SHOT = 1
 """Seconds; shots below this are left out, with the reason."""
 
@@ -34,6 +31,8 @@ class ScanResult:
     """Files named like videos, or listed in the table, that cannot be used, and why."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Other files, counted by ending."""
+    away: set[str] = field(default_factory=set)
+    """URIs of remote files that could not be brought here this time."""
 
 
 def scan(
@@ -42,8 +41,14 @@ def scan(
     *,
     shots: bool = False,
     known: KnownFiles | None = None,
+    clips: Mapping[str, str] | None = None,
+    length: Callable[[Path], Fraction] = media.length,
 ) -> ScanResult:
     """Find the clips of a folder (or of one file). Reads headers and hashes, decodes nothing.
+
+    A file that `known` and `clips` tell of is looked at (size, time) and not opened. So a file
+    whose bytes changed under the same size and the same modification time goes unseen: scan
+    without `known` to hash everything anew.
 
     Args:
         folder: searched with all folders below it, in the order of names.
@@ -51,6 +56,9 @@ def scan(
         shots: decode every file once and make each shot a clip of its own.
         known: hashes of files seen before; a file of the same path, size and modification time is
             not read to hash it.
+        clips: clip id -> content of clips that an earlier scan found; a file whose clips are all
+            among them is not opened for its length.
+        length: seconds of a file that must be opened; raises the MediaError that refuses it.
 
     Raises:
         InputError: no such folder or corpus, no video in it, or a table that cannot be read.
@@ -63,13 +71,13 @@ def scan(
     root = folder if folder.is_dir() else folder.parent
     told = plain.read_table(root)
     result = ScanResult()
-    seen: dict[str, Path] = {}
+    look = _Look(root, dataset, shots, known or {}, KnownClips(clips or {}), result, length)
     for path in _files(folder):
         if path.suffix.lower() not in media.MEDIA_SUFFIXES:
             result.skipped[path.suffix.lower() or "(none)"] += 1
             continue
         try:
-            _add(path, root, dataset, told.pop(path, None), seen, result, shots, known or {})
+            _add(path, told.pop(path, None), look)
         except (MediaError, InputError) as reason:
             result.rejected.append((path, str(reason)))
     for path in told:
@@ -83,37 +91,49 @@ def scan(
     return result
 
 
-def _add(
-    path: Path,
-    root: Path,
-    dataset: str,
-    rows: list[Label] | None,
-    seen: dict[str, Path],
-    result: ScanResult,
-    shots: bool,
-    known: KnownFiles,
-) -> None:
+@dataclass
+class _Look:
+    """What one scan knows and finds."""
+
+    root: Path
+    dataset: str
+    shots: bool
+    known: KnownFiles
+    clips: KnownClips
+    result: ScanResult
+    length: Callable[[Path], Fraction]
+    seen: dict[str, Path] = field(default_factory=dict)
+    """Hash of a file -> the file."""
+
+
+def _add(path: Path, rows: list[Label] | None, look: _Look) -> None:
     """Add the clips of one file; raise the reason why there are none."""
-    name, label = _label(path, root, dataset)
+    name, label = _label(path, look.root, look.dataset)
     labels = rows or [label]
     if all(label.bad for label in labels):
         raise InputError(labels[0].bad or "")
-    length = media.length(path)
-    state = file_state(path, known)
+    state = known_state(path, look.known)
+    # A file that nobody knows is opened before it is hashed: most that are no video end here.
+    length = look.length(path) if state is None else None
+    state = state or file_state(path, look.known)
     digest = state.sha256
-    if digest in seen:
-        raise InputError(f"the same bytes as {seen[digest]}")
-    seen[digest] = path
-    cuts = find_cuts(path) if shots else []
-    for label in labels:
-        for start, end in _stretches(label, length, path, cuts):
-            if cuts and (end or length) - (start or 0) < SHORTEST_SHOT:
+    found = None if look.shots else look.clips.stretches(path.stem, digest, labels)
+    if found is None and length is None:
+        length = look.length(path)
+    if digest in look.seen:
+        raise InputError(f"the same bytes as {look.seen[digest]}")
+    look.seen[digest] = path
+    cuts = find_cuts(path) if look.shots else []
+    for number, label in enumerate(labels):
+        cut = stretches(label, length, path, cuts) if length is not None else (found or [])[number]
+        for start, end in cut:
+            if cuts and length is not None and (end or length) - (start or 0) < SHORTEST_SHOT:
                 why = f"a shot of {float((end or length) - (start or 0)):.2f} s at "
                 why += f"{float(start or 0):.2f} s; at least {SHORTEST_SHOT} s make a clip"
-                result.rejected.append((path, why))
+                look.result.rejected.append((path, why))
                 continue
-            transcript = _within(label.transcript, start, end)
-            result.clips.append(
+            transcript = within(label.transcript, start, end)
+            look.result.clips.append(
                 ClipSource(
                     clip_id=clip_id(path.stem, digest, start, end),
                     content=content_hash(digest, start, end, transcript),
@@ -131,6 +151,7 @@ def _add(
                     transcript=transcript,
                     size=state.size,
                     mtime_ns=state.mtime_ns,
+                    seconds=None if length is None else min(end or length, length) - (start or 0),
                 )
             )
 
@@ -146,57 +167,6 @@ def _label(path: Path, root: Path, dataset: str) -> tuple[str, Label]:
                 label = label_from(told, f"sidecar {path.stem}.json", label)
             return name, label
     raise InputError(f"{path.name} does not follow the names of {dataset}; use auto")
-
-
-def _stretches(
-    label: Label, length: Fraction, path: Path, cuts: Sequence[Fraction]
-) -> Iterator[tuple[Fraction | None, Fraction | None]]:
-    """The label's range, split at cuts, and cut on whole frames where it is too long for a clip."""
-    begin, stop = label.start or Fraction(0), label.end
-    if begin >= length:
-        raise MediaError(
-            f"{path.name}: the clip begins at {float(begin):.2f} s, "
-            f"the file ends at {float(length):.2f} s"
-        )
-    inside = [cut for cut in cuts if begin < cut < min(stop or length, length)]
-    for start, end in pairwise([label.start, *inside, stop]):
-        yield from _pieces(start, end, length)
-
-
-def _pieces(
-    start: Fraction | None, end: Fraction | None, length: Fraction
-) -> Iterator[tuple[Fraction | None, Fraction | None]]:
-    """Equal pieces of at most `LONGEST` seconds, whole frames long."""
-    begin = start or Fraction(0)
-    span = min(end or length, length) - begin
-    pieces = -int(-span // LONGEST)
-    if pieces <= 1:
-        yield start, end
-        return
-    frames = -int(-(span * clock.FPS) // pieces)
-    step = Fraction(frames, clock.FPS)
-    for number in range(pieces):
-        last = number == pieces - 1
-        yield begin + number * step, end if last else begin + (number + 1) * step
-
-
-def _within(
-    transcript: Transcript | None, start: Fraction | None, end: Fraction | None
-) -> Transcript | None:
-    """The words of a stretch, on its own clock; None where only the whole sentence is known."""
-    if transcript is None or (start is None and end is None):
-        return transcript
-    if not transcript.words:
-        return None
-    low, high = float(start or 0), float("inf") if end is None else float(end)
-
-    def cut(words: tuple[Word, ...]) -> tuple[Word, ...]:
-        inside = [w for w in words if w.start >= low and w.end <= high]
-        return tuple(replace(w, start=w.start - low, end=w.end - low) for w in inside)
-
-    words = cut(transcript.words)
-    text = " ".join(word.text for word in words)
-    return Transcript(text, words, cut(transcript.phonemes), transcript.source)
 
 
 def _files(folder: Path) -> Iterator[Path]:

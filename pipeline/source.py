@@ -41,6 +41,16 @@ class ClipSource:
     """Bytes of the file."""
     mtime_ns: int
     """Modification time of the file; -1 if it was too young to be relied on."""
+    remote: str = ""
+    """Where the file is if not on this machine (`path` is then its place below the source, and
+    `mtime_ns` a number made of what the server says of its state)."""
+    seconds: Fraction | None = None
+    """Length of the clip; None where an earlier scan measured it and this one did not."""
+
+    @property
+    def uri(self) -> str:
+        """Where the file is."""
+        return self.remote or str(self.path)
 
 
 def clip_id(stem: str, sha256: str, start: Fraction | None, end: Fraction | None) -> str:
