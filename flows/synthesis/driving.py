@@ -97,7 +97,7 @@ def driving(
     # the frame nearest to this pose. A body cut from moving frames would jump.
     base = mean_camera(own)
     still = run.start + int(np.abs(own - base).sum((1, 2)).argmin())
-    moved = carried(poses[order].astype(np.float64), base)
+    moved = carried(poses.astype(np.float64), base)[order]
     return Driving(moved, clip, body, np.full(frames, still))
 
 

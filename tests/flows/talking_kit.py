@@ -41,6 +41,8 @@ class DrawnHead:
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause
         self.rendered = 0
+        self.last: int | None = None
+        """Frames after which the user breaks off."""
 
     def render(
         self, camera: np.ndarray, alpha: np.ndarray, size: int
@@ -49,6 +51,8 @@ class DrawnHead:
             import time
 
             time.sleep(self.pause)
+        if self.rendered == self.last:
+            raise KeyboardInterrupt
         self.rendered += 1
         y, x = np.mgrid[0:size, 0:size] + 0.5
         at = size / 2 + 4 * size * camera[0, 3] / camera[2, 3]

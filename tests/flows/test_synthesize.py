@@ -15,12 +15,13 @@ import av
 import ffmpeg
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from talking_kit import DrawnHead, asked, make_world, speech, write
+from talking_kit import DrawnHead, asked, make_world, picture, speech, write
 
 import flows.synthesis.staging as staging
+from flows import cli
 from flows.errors import FlowError, NothingToDo
 from flows.features import FeatureNames
 from flows.orchestra import call
@@ -35,9 +36,11 @@ from pipeline.ffmpeg import ffmpeg_exe
 from pipeline.profiles import load_profile
 from pipeline.sound import read_sound
 from pipeline.transcript import Transcript, Word
+from render.backdrop import TorsoLayers
 from render.codings import coding_of
-from render.errors import BackgroundError, VideoError
-from render.scene import Scene
+from render.errors import BackgroundError, RenderError, VideoError
+from render.head_data import HeadData
+from render.scene import Scene, Torso
 from render.segments import Segments
 from render.views import angles, mean_camera
 from render.xmp import SOURCE_TYPE, read_xmp
@@ -80,7 +83,7 @@ def test_sound_becomes_a_marked_video_of_every_frame(
     assert record["driving_clip"].startswith("anna_neutral")
     # The scene as filmed above, clothes below, the head drawn between.
     assert np.abs(frames[:, 3, 3].astype(int) - [40, 160, 70]).max() < 25
-    assert np.abs(frames[:, 60, 20].astype(int) - [30, 40, 150]).max() < 30
+    assert np.abs(frames[:, 46, 12].astype(int) - [30, 40, 150]).max() < 30
     told = (read_xmp(out) or b"").decode()
     assert SOURCE_TYPE in told
     assert record["provenance"]["snapshot"] in told
@@ -124,6 +127,25 @@ call(synthesize, asked(Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), 
 """
 
 
+def test_a_run_that_broke_off_goes_on_and_ends_with_the_same_bytes(
+    world: Path, head: DrawnHead, tmp_path: Path
+) -> None:
+    audio = speech(tmp_path / "a.wav", 4.4)  # 110 frames: a piece, and some
+    whole, broken = tmp_path / "whole.mp4", tmp_path / "broken.mp4"
+    call(synthesize, asked(world, audio, whole, emotion="happy"))
+    head.rendered, head.last = 0, 104
+    with pytest.raises(KeyboardInterrupt):
+        call(synthesize, asked(world, audio, broken, emotion="happy"))
+    assert not broken.exists()
+    head.rendered, head.last = 0, None
+    record = call(synthesize, asked(world, audio, broken, emotion="happy"))
+    assert (record["resumed_at"], head.rendered) == (100, 10)
+    assert record["seconds"]["hear"] == 0  # what was heard was kept, too
+    assert broken.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     world: Path, head: DrawnHead, tmp_path: Path
 ) -> None:
@@ -164,7 +186,10 @@ def test_another_request_does_not_go_on_from_the_pieces_of_the_last(
 
 def test_any_background_and_none(world: Path, short: Path, tmp_path: Path) -> None:
     red = tmp_path / "v.mp4"
-    record = call(synthesize, asked(world, short, red, {"background": "#c01020", "size": 96}))
+    record = call(
+        synthesize,
+        asked(world, short, red, {"background": "#c01020", "size": 96, "visible_mark": False}),
+    )
     frames = frames_of(red)
     assert frames.shape == (30, 96, 96, 3)
     assert np.abs(frames[:, 4, 4].astype(int) - [192, 16, 32]).max() < 25
@@ -172,7 +197,9 @@ def test_any_background_and_none(world: Path, short: Path, tmp_path: Path) -> No
     assert record["background"] == {"colour": "#c01020"}
 
     clear = tmp_path / "v.mov"
-    call(synthesize, asked(world, short, clear, {"background": "transparent"}))
+    call(
+        synthesize, asked(world, short, clear, {"background": "transparent", "visible_mark": False})
+    )
     line = [ffmpeg_exe(), "-v", "error", "-i", str(clear), "-f", "rawvideo", "-pix_fmt", "rgba"]
     raw = subprocess.run([*line, "-"], stdout=subprocess.PIPE, check=True).stdout
     rgba = np.frombuffer(raw, np.uint8).reshape(30, 64, 64, 4)
@@ -182,7 +209,6 @@ def test_any_background_and_none(world: Path, short: Path, tmp_path: Path) -> No
     # At the shoulder's soft edge nothing of the green scene shines through.
     edge = (rgba[..., 3] > 40) & (rgba[..., 3] < 215)
     edge[:, :46] = False
-    edge[:, :, 40:] = False  # not the label
     assert rgba[edge][:, 1].max() < 90
 
 
@@ -206,11 +232,11 @@ def test_what_cannot_be_is_said_before_any_work(
     more: dict[str, Any], look: dict[str, Any], error: type[Exception], told: str,
     world: Path, short: Path, head: DrawnHead, tmp_path: Path,
 ) -> None:  # fmt: skip
-    given_out = tmp_path / more.pop("out", "v.mp4")
+    out, audio = tmp_path / more.pop("out", "v.mp4"), more.pop("audio", short)
     if "head" in more:
         more["head"] = world / "heads" / more["head"].name
     with pytest.raises(error, match=told):
-        call(synthesize, asked(world, short, given_out, look, **more))
+        call(synthesize, asked(world, audio, out, look, **more))
     assert list(tmp_path.iterdir()) == []
     assert head.rendered == 0
 
@@ -239,16 +265,27 @@ def test_backgrounds_that_do_not_fit_are_refused_before_any_work(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wide.png"]
 
 
-def test_the_command_tells_without_a_traceback(world: Path, short: Path, tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "synthesize", "--identity", "anna", "--audio",
-         str(short), "--out", str(world), "--video", str(tmp_path / "v.mp4"), "--timeline",
-         str(tmp_path / "no.yaml")],
-        capture_output=True, text=True, env={**os.environ, "PREFECT_API_URL": ""},
-    )  # fmt: skip
-    assert ran.returncode == 3
-    assert "no.yaml: No such file" in ran.stderr
-    assert "Traceback" not in ran.stderr
+def test_the_command_tells_without_a_traceback(
+    world: Path, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+    def ran(*options: str) -> tuple[int, str]:
+        line = ["emohead", "synthesize", "--identity", "anna", "--audio", str(short)]
+        line += ["--out", str(world), "--video", str(tmp_path / "v.mp4"), *options]
+        monkeypatch.setattr(sys, "argv", line)
+        code = cli._run()
+        return code, capsys.readouterr().err
+
+    code, told = ran("--timeline", str(tmp_path / "no.yaml"))
+    assert code == 3
+    assert told.endswith("no.yaml: No such file or directory; give a YAML file\n")
+    code, told = ran("--background-fit", "stretch", "--size", "33")
+    assert code == 2
+    assert "background_fit = 'stretch': Input should be 'exact' or 'cover'" in told
+    assert "size = 33: Input should be greater than or equal to 64" in told
+    assert "Traceback" not in told
 
 
 def test_poses_of_another_clip_and_a_circling_camera(world: Path) -> None:
@@ -309,9 +346,10 @@ def test_memory_does_not_grow_with_the_video(world: Path, short: Path, tmp_path:
         return highest
 
     peak(10)  # imports, caches
-    assert peak(1200) < peak(150) + 2 * 2**20  # 1,050 frames of 64 x 64 x 3 are 12.3 MiB
+    assert peak(500) < peak(100) + 2**20  # 400 frames of 64 x 64 x 3 are 4.7 MiB
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     seconds=st.floats(0.2, 30),
     longest=st.floats(3, 8),
@@ -329,13 +367,13 @@ def test_pieces_cover_everything_and_cut_no_word(
         for end, length in zip(ends, words, strict=True)
         if end < seconds
     ]
-    assume(longest * 0.25 > 0.7)  # no word is longer than the stretch in which to cut
     found = pieces(samples, said, longest)
     assert [first for first, _ in found] == [0, *(past for _, past in found[:-1])]
     assert found[-1][1] == frames
     assert all(0 < past - first <= int(longest * 25) for first, past in found)
     for first, _ in found[1:]:
-        assert not any(word.start < first / 25 - 1e-9 < word.end - 2e-9 for word in said)
+        at = first / 25
+        assert not any(word.start + 0.041 < at < word.end - 0.041 for word in said)
 
 
 def test_the_quietest_moment_is_where_sound_is_cut() -> None:
@@ -380,7 +418,11 @@ def test_joined_features_keep_their_tokens_apart() -> None:
 
 
 def test_a_scene_of_parts_that_differ_in_length_is_refused() -> None:
-    from render.errors import RenderError
-
-    with pytest.raises(RenderError, match="expression for 2 frames, 3 cameras, 2 torso rows"):
-        Scene(DrawnHead(), np.zeros((2, 3)), np.zeros((3, 3, 4)), 64, 64, None, None, None)
+    body = picture(0.0)
+    data = HeadData(
+        body[0][None], body[1][None], np.zeros((1, 3, 4)), 256.0, np.zeros((1, 3)),
+        np.ones(1, bool), ("a",), np.zeros(1, bool),
+    )  # fmt: skip
+    torso = Torso(TorsoLayers.of(data, body[0]), lambda row: body, np.zeros(3, int), 64, True)
+    with pytest.raises(RenderError, match="expression for 2 frames, 2 cameras, 3 torso rows"):
+        Scene(DrawnHead(), np.zeros((2, 3)), np.zeros((2, 3, 4)), 64, 64, torso, None, None)
