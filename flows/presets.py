@@ -17,7 +17,12 @@ NETWORK: dict[str, dict[str, Any]] = {"paper": {}, "demo": DEMO}
 
 HEAD: dict[str, dict[str, Any]] = {
     "demo": {"seconds": 150.0},
-    "quick": {"seconds": 300.0, "refine": {}, "board": True, "preview_every": 60.0},
+    "quick": {
+        "seconds": 300.0,
+        "refine": {"every": 64, "size": 96},
+        "board": True,
+        "preview_every": 60.0,
+    },
     "paper": {
         "steps": 200_000,
         "schedule": "linear",
