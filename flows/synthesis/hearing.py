@@ -33,8 +33,9 @@ def pieces(
     words: Sequence[Word] = (),
     longest: float = LONGEST,
 ) -> list[tuple[int, int]]:
-    """Frames [first, past) of each piece: at most `longest` seconds; a cut takes at most 40 ms off a
-    word.
+    """Frames [first, past) of each piece, at most `longest` seconds.
+
+    A cut takes at most 40 ms off a word.
 
     Raises:
         FlowError: one word fills the whole stretch in which to cut.

@@ -24,7 +24,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def picture(path: Path, width: int, height: int, mode: str = "RGB") -> Path:
     ramp = np.tile(np.arange(width, dtype=np.uint8)[None, :, None], (height, 1, len(mode)))
-    Image.fromarray(ramp, mode).save(path)
+    Image.fromarray(ramp).save(path)  # three values a pixel are RGB, four RGBA
     return path
 
 
