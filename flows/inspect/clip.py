@@ -87,6 +87,14 @@ def planes_of(
     return merged_planes(sets, identity) if identity in sets else None
 
 
+def margins_of(
+    planes: HyperplaneSet, raw: Float[np.ndarray, "frames k"]
+) -> tuple[tuple[str, ...], Float[np.ndarray, "frames tags"]]:
+    """Signed distance of every frame from every plane, whitened units."""
+    tags = tuple(sorted(planes.planes))
+    return tags, np.stack([planes.margins(tag, raw) for tag in tags], axis=1)
+
+
 def head_angles(cameras: Float[np.ndarray, "frames 3 4"]) -> Float[np.ndarray, "frames 3"]:
     """Yaw, pitch and roll in degrees by the quality rules' convention; NaN without a pose.
 

@@ -4,27 +4,23 @@ Timelines: `frame` counts frames, `time` is seconds; frame i stands at i/25 s, w
 that the sound, which begins at 0, plays in step.
 """
 
-import io
-import wave
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import rerun as rr
-from jaxtyping import Float, Int16
-from PIL import Image
+from jaxtyping import Float
 
-from flows.inspect.clip import ClipFacts, head_angles, planes_of, summary
+from flows.inspect.clip import ClipFacts, head_angles, margins_of, planes_of, summary
 from flows.inspect.colours import PALETTE
+from flows.inspect.encoding import jpeg, wav
 from flows.inspect.heat import heat_map
-from pipeline.clock import FPS, SAMPLE_RATE
+from pipeline.clock import FPS
 from pipeline.face.labels import LABELS, UNKNOWN
 from pipeline.face.pose import FOCAL_FACTOR
-from pipeline.hyperplanes import HyperplaneSet
 from store import FeatureSchema, Snapshot
 
 BLOCK = 250
 """Frames read and sent at once: what bounds the memory."""
-JPEG_QUALITY = 92
 ENVELOPE = 160
 """Samples of which the waveform's curve keeps the least and the greatest: 1/100 s."""
 AXIS = 0.6
@@ -271,14 +267,6 @@ def label_classes() -> list[tuple[int, str, tuple[int, int, int, int]]]:
     return [*classes, (UNKNOWN, "unknown", (0, 0, 0, 0))]
 
 
-def margins_of(
-    planes: HyperplaneSet, raw: Float[np.ndarray, "frames k"]
-) -> tuple[tuple[str, ...], Float[np.ndarray, "frames tags"]]:
-    """Signed distance of every frame from every plane, whitened units."""
-    tags = tuple(sorted(planes.planes))
-    return tags, np.stack([planes.margins(tag, raw) for tag in tags], axis=1)
-
-
 def head_axes(
     cameras: Float[np.ndarray, "frames 3 4"], side: int
 ) -> tuple[Float[np.ndarray, "frames 2"], Float[np.ndarray, "frames 3 2"]]:
@@ -287,21 +275,3 @@ def head_axes(
     seen = np.einsum("fij,pj->fpi", cameras[:, :, :3], points) + cameras[:, None, :, 3]
     flat = seen[..., :2] / seen[..., 2:] * (FOCAL_FACTOR * side) + side / 2
     return flat[:, 0], flat[:, 1:]
-
-
-def jpeg(picture: np.ndarray) -> bytes:
-    """One RGB picture as a JPEG."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
-
-
-def wav(samples: Int16[np.ndarray, " samples"]) -> bytes:
-    """Samples of the clock's rate as a WAV file."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return buffer.getvalue()

@@ -13,6 +13,7 @@ from flows.inspect.clip import clip_facts
 from flows.inspect.find import find_clip
 from flows.inspect.layout import layout
 from flows.inspect.record import ClipRecorder
+from flows.store_features import names_in, profile_of_store
 from store import Cache
 
 APPLICATION = "emohead"
@@ -60,7 +61,8 @@ def record_clip(
         stream.save(draft)
         stream.send_recording_name(f"{facts.name} ({facts.identity}, {facts.emotion or '?'})")
         recorder = ClipRecorder(stream, snapshot, dataset, facts)
-        recorder.everything()
+        names = names_in(snapshot, dataset, profile_of_store(cache, ref, dataset))
+        recorder.everything(names.expression)
         valid = set(recorder.sent)
         stream.send_blueprint(
             layout(

@@ -1,0 +1,161 @@
+"""Sliders along the normals of the emotion hyperplanes; landmarks and head follow."""
+
+import asyncio
+import base64
+import json
+from functools import partial
+
+from markupsafe import Markup
+from nicegui import run, ui
+from starlette.requests import Request
+
+from flows.cli import expected_errors
+from flows.studio.desk import Desk
+from flows.studio.faces import LOOPS, Face
+from flows.studio.pages.frame import empty, frame, markup, trouble
+
+FURTHEST = 6.0
+"""Whitened units to either side."""
+
+
+def add(desk: Desk) -> None:
+    """The page `/emotions`."""
+
+    @ui.page("/emotions")
+    async def emotions(request: Request) -> None:
+        choices = await run.io_bound(lambda: desk.library.choices)
+        asked = request.query_params.get("identity", "")
+        heads = desk.heads.identities()
+        first = next((who for who in choices.identities if who in heads), "")
+        identity = asked if asked in choices.identities else first
+        identity = identity or next(iter(choices.identities), "")
+        with frame(desk, request, "/emotions", "Emotions"):
+            with ui.element("div").classes("row between"):
+                markup("<h1>Emotions</h1>")
+                if choices.identities:
+                    ui.select(
+                        list(choices.identities),
+                        label="Identity",
+                        value=identity,
+                        on_change=lambda e: ui.navigate.to(f"/emotions?identity={e.value}"),
+                    ).props("outlined dense options-dense")
+            if not identity:
+                empty("No identity yet", "emohead preprocess videos --store STORE brings clips.")
+                return
+            try:
+                face = await run.io_bound(desk.face, identity)
+            except Exception as error:
+                trouble(error)
+                return
+            _sliders(desk, face)
+
+
+def _sliders(desk: Desk, face: Face) -> None:
+    steps = dict.fromkeys(sorted(face.planes.planes), 0.0)
+    values: dict[str, ui.label] = {}
+    meters: dict[str, ui.html] = {}
+    waiting = asyncio.Event()
+    has_head = face.identity in desk.heads.identities()
+
+    def follow() -> None:
+        alpha = face.expression(steps)
+        points = [round(float(v), 3) for v in face.points(alpha).reshape(-1)]
+        ui.run_javascript(f"studio.moved('face', {json.dumps(points)})")
+        for tag, margin in face.margins(alpha).items():
+            meters[tag].set_content(_meter(tag, margin))
+            values[tag].set_text(f"{steps[tag]:+.1f}")
+        waiting.set()
+
+    def step(tag: str, value: float) -> None:
+        steps[tag] = value
+        follow()
+
+    with ui.element("div").classes("three"):
+        with ui.element("section").classes("sheet").props('aria-label="Steps along the normals"'):
+            markup("<h2>Step along each normal</h2>")
+            sliders: dict[str, ui.slider] = {}
+            for tag in steps:
+                with ui.element("div").classes("slide"):
+                    ui.label(tag)
+                    slider = ui.slider(min=-FURTHEST, max=FURTHEST, step=0.1, value=0.0)
+                    slider.props(f'aria-label="Step towards {tag}"').mark(f"slide-{tag}")
+                    slider.on(
+                        "update:model-value",
+                        lambda event, tag=tag: step(tag, float(event.args)),
+                        throttle=0.05,
+                    )
+                    sliders[tag] = slider
+                    values[tag] = ui.label("+0.0").classes("value")
+
+            def recorded(tag: str) -> None:
+                for name, slider in sliders.items():
+                    steps[name] = 0.0
+                    slider.set_value(0.0)
+                if tag:
+                    missing = face.planes.plane(tag).margin - face.margins(face.at_rest)[tag]
+                    steps[tag] = round(min(max(missing, -FURTHEST), FURTHEST), 1)
+                    sliders[tag].set_value(steps[tag])
+                follow()
+
+            with ui.element("div").classes("row"):
+                for tag in steps:
+                    button = ui.button(tag, on_click=partial(recorded, tag))
+                    button.props("outline dense no-caps").tooltip("As deep as its recordings")
+                ui.button("Rest", on_click=partial(recorded, "")).props("flat dense no-caps")
+            markup("<h2>Margin at each plane</h2>")
+            for tag in steps:
+                meters[tag] = markup("")
+            markup(
+                Markup(
+                    '<p class="small soft">Whitened units. Above 0 the face is on the emotion\'s '
+                    "side. Landmarks follow by a linear map learnt on {} frames of {}; it accounts "
+                    "for {:.0%} of their movement.</p>"
+                ).format(face.frames, face.identity, face.explained)
+            )
+        with ui.element("section").classes("sheet"):
+            markup("<h2>Landmarks</h2>")
+            markup(
+                '<canvas class="drawn" id="face" role="img" aria-label="Face landmarks"></canvas>'
+            )
+        with ui.element("section").classes("sheet"):
+            markup("<h2>Rendered head</h2>")
+            if has_head:
+                picture = ui.html(_picture(""), sanitize=False)
+                note = ui.label("").classes("small soft")
+            else:
+                empty("No head is trained", f"emohead train head --identity {face.identity}")
+    loops = json.dumps(LOOPS)
+    ui.run_javascript(f"studio.face(document.querySelector('#face'), 'face', {loops})")
+    if has_head:
+        client = ui.context.client
+
+        async def render() -> None:
+            """The newest expression only: what sliders passed meanwhile is left out."""
+            if not waiting.is_set():
+                return
+            waiting.clear()
+            alpha = face.expression(steps)
+            try:
+                jpeg = await run.io_bound(desk.heads.render, face.identity, alpha)
+            except expected_errors() as error:
+                with client:
+                    note.set_text(str(error))
+                return
+            picture.set_content(_picture(base64.b64encode(jpeg).decode()))
+
+        ui.timer(0.08, render)
+    follow()
+
+
+def _meter(tag: str, margin: float) -> str:
+    width = min(abs(margin) / (2 * FURTHEST), 0.5) * 100
+    left = 50 if margin >= 0 else 50 - width
+    return Markup(
+        '<div class="slide"><span>{}</span><span class="meter"><i style="left:{:.1f}%;'
+        'width:{:.1f}%"></i></span><span class="value">{:+.2f}</span></div>'
+    ).format(tag, left, width, margin)
+
+
+def _picture(data: str) -> str:
+    shown = f'src="data:image/jpeg;base64,{data}"' if data else ""
+    return f'<img class="drawn" id="head" alt="The rendered head" {shown}>'
