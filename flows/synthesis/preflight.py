@@ -57,6 +57,7 @@ def checked(config: SynthesizeConfig) -> Request:
             f"--pose-from {config.look.pose_from} and --orbit {config.look.orbit or 0:g}: the "
             "camera follows a clip or circles; give one of them"
         )
+    spare_inputs(config)
     find_head(config.head, config.identity)
     emotion = timeline_text(config.timeline) if config.timeline is not None else config.emotion
     timeline = None if emotion is None else Timeline.parse(emotion)
@@ -73,6 +74,23 @@ def checked(config: SynthesizeConfig) -> Request:
             check_tags(timeline.tags, planes)
             timeline.weights(request.frames)
     return request
+
+
+def spare_inputs(config: SynthesizeConfig) -> None:
+    """Never write over what is read.
+
+    Raises:
+        FlowError: the video has the name of its sound, background or timeline.
+    """
+    read = {"--audio": config.audio, "--background": Path(config.look.background)}
+    if config.timeline is not None:
+        read["--timeline"] = config.timeline
+    for option, path in read.items():
+        if path.exists() and config.out.exists() and path.samefile(config.out):
+            raise FlowError(
+                f"--video {config.out} is the file that {option} {path} reads, and would replace "
+                "it; name another video"
+            )
 
 
 def circling(config: SynthesizeConfig) -> bool:

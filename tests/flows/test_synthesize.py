@@ -249,6 +249,15 @@ def test_an_identity_without_head_is_told_which_there_are(
         call(synthesize, config)
 
 
+def test_a_video_never_replaces_what_it_is_made_from(world: Path, tmp_path: Path) -> None:
+    source = tmp_path / "interview.mp4"
+    source.write_bytes(b"precious")
+    (tmp_path / "link.mp4").symlink_to(source)
+    with pytest.raises(FlowError, match=r"interview\.mp4 is the file that --audio .*link\.mp4"):
+        call(synthesize, asked(world, tmp_path / "link.mp4", source))
+    assert source.read_bytes() == b"precious"
+
+
 def test_silence_is_refused(world: Path, tmp_path: Path) -> None:
     write(tmp_path / "quiet.wav", np.zeros(32_000))
     with pytest.raises(MediaError, match=r"quiet\.wav: 2\.00 s of digital silence"):
