@@ -4,12 +4,14 @@
 
 `parts`   frames/s of each part alone, their harmonic limit 1 / sum(1 / rate), and of the whole:
           `process_clip` plus the pictures' codec, best of three rounds, all in this run.
-`workers` the same clip by one process and by two at once (give it two idle cores).
+`workers` the same clip by one process and by two at once (give it two idle cores), beside work
+          that shares nothing and work that shares the memory.
 `memory`  the clip looped to an hour without re-encoding, five clips of a minute taken from it:
           resident memory after each.
 """
 
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -101,36 +103,76 @@ def parts(clip: Path, size: int) -> None:
     print(f"| harmonic limit | {1000 * limit / frames:.2f} | {frames / limit:.1f} |")
     print(f"| **whole path** | {1000 * total / frames:.2f} | **{frames / total:.1f}** |")
     print(f"\nwhole / limit: {limit / total:.2f}")
-    held = whole(source, profile)
-    truth = video.frames.astype(np.float32)
-    codec = ImageCodec()
+    _bytes(video.frames, features)
+    print(f"one core here against the peer's {PEER_RATE} frames/s (quoted): ", end="")
+    print(f"{frames / total / PEER_RATE:.0f} x; in one run: benchmarks/peer.py")
+
+
+def _bytes(pictures: np.ndarray, features: dict[str, np.ndarray]) -> None:
+    """Print what a frame takes on disk, as the store packs it, and how true the pictures stay."""
+    from numcodecs import Zstd
+
+    codec, frames = ImageCodec(), len(pictures)
+    coded = [codec.encode_picture(picture) for picture in pictures]
     off = [
-        ((codec.decode_picture(codec.encode_picture(f)) - t) ** 2).mean()
-        for f, t in zip(video.frames[::10], truth[::10], strict=True)
+        ((codec.decode_picture(coded[i]).astype(np.float32) - pictures[i]) ** 2).mean()
+        for i in range(0, frames, 5)
     ]
-    rest = sum(array.nbytes for name, array in features.items() if name != "video/rgb")
-    labels = features["parsing/selfie"].nbytes
-    quality = np.mean([10 * np.log10(255**2 / o) for o in off])
-    print(f"pictures: {held / frames:.0f} bytes a frame, {quality:.1f} dB")
-    print(f"other features, uncompressed: {(rest - labels) / frames:.0f} bytes a frame and labels")
-    print(f"published peer: {PEER_BYTES} bytes a frame, {PEER_RATE} frames/s on two cores")
-    print(f"one core here against it (another run): {frames / total / PEER_RATE:.0f} x")
+    quality = 10 * np.log10(255**2 / np.maximum(off, 1e-9))
+    kinds = {"pictures": sum(map(len, coded))}
+    for name, array in features.items():
+        if name == "parsing/selfie":  # a chunk a frame
+            kinds["labels"] = sum(len(Zstd(3).encode(labels.copy())) for labels in array)
+        elif name != "video/rgb":
+            packed = len(Zstd(3).encode(np.ascontiguousarray(array)))
+            kinds["other features"] = kinds.get("other features", 0) + packed
+    print("\n| on disk | kB a frame |\n|---|---:|")
+    for name, size in kinds.items():
+        print(f"| {name} | {size / frames / 1000:.1f} |")
+    every = sum(kinds.values()) / frames
+    print(f"| all | **{every / 1000:.1f}** = 1/{PEER_BYTES / every:.1f} of {PEER_BYTES / 1000} |")
+    print(f"\npictures: {quality.mean():.1f} dB, the worst {quality.min():.1f} dB")
 
 
-def _work(clip: Path, size: int, rounds: int, gate: Any, done: Any) -> None:
+def _the_path(clip: Path, size: int) -> Callable[[], Any]:
     source, profile = scan(clip).clips[0], load_profile("embedded", size)
-    whole(source, profile)  # models are loaded
+    return lambda: whole(source, profile)
+
+
+def _arithmetic(*_: Any) -> Callable[[], Any]:
+    """Products of matrices that stay in a core's own cache: nothing is shared but the chip."""
+    a = np.random.default_rng(0).normal(size=(96, 96)).astype(np.float32)
+    return lambda: [a @ a for _ in range(10_000)]
+
+
+def _copying(*_: Any) -> Callable[[], Any]:
+    """Memory moved from one place to another."""
+    a = np.ones(2**26, np.uint8)
+    b = np.empty_like(a)
+    return lambda: [np.copyto(b, a) for _ in range(60)]
+
+
+JOBS: dict[str, Callable[..., Callable[[], Any]]] = {
+    "arithmetic in the core's cache": _arithmetic,
+    "copying memory": _copying,
+    "embedded visual path": _the_path,
+}
+
+
+def _work(job: str, clip: Path, size: int, rounds: int, gate: Any, done: Any) -> None:
+    work = JOBS[job](clip, size)
+    work()  # models are loaded
     gate.wait()
     for _ in range(rounds):
-        whole(source, profile)
+        work()
     done.put(time.monotonic())
 
 
-def _together(clip: Path, size: int, count: int, rounds: int) -> float:
-    """Clips a second of `count` processes, each doing `rounds` of them."""
+def _together(job: str, clip: Path, size: int, count: int, rounds: int) -> float:
+    """Rounds a second of `count` processes, each doing `rounds` of them."""
     context = multiprocessing.get_context("spawn")
     gate, done = context.Barrier(count + 1), context.Queue()
-    arguments = (clip, size, rounds, gate, done)
+    arguments = (job, clip, size, rounds, gate, done)
     running = [context.Process(target=_work, args=arguments) for _ in range(count)]
     for process in running:
         process.start()
@@ -143,10 +185,13 @@ def _together(clip: Path, size: int, count: int, rounds: int) -> float:
 
 
 def workers(clip: Path, size: int) -> None:
-    """Print how two processes do against one."""
-    one = _together(clip, size, 1, 3)
-    two = _together(clip, size, 2, 3)
-    print(f"one worker {one:.3f} clips/s, two {two:.3f}: {two / one:.2f} x")
+    """Print how two processes do against one, and what the machine gives at best."""
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"
+    print("| job | one process, rounds/s | two | ratio |\n|---|---:|---:|---:|")
+    for job in JOBS:
+        one, two = (_together(job, clip, size, count, 3) for count in (1, 2))
+        print(f"| {job} | {one:.3f} | {two:.3f} | **{two / one:.2f}** |", flush=True)
 
 
 def looped(clip: Path, target: Path, seconds: int) -> int:

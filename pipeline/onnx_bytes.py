@@ -12,7 +12,7 @@ import numpy as np
 
 OPSET = 17
 IR_VERSION = 8
-_TYPES = {"float32": 1, "uint8": 2, "int64": 7}
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
 _VARINT, _BYTES, _FLOAT = 0, 2, 5
 
 Attribute = int | float | str | Sequence[int]

@@ -1,4 +1,4 @@
-"""Commands for weights that no wheel carries: list, add, check."""
+"""Commands for weights that no wheel carries: list, add, check, quantise."""
 
 import json
 from pathlib import Path
@@ -72,6 +72,34 @@ def add(
     record = Shelf.usual().add(name, path, like, link)
     for file, digest in record.files.items():
         typer.echo(f"{digest}  {record.name}/{file}")
+
+
+@app.command()
+def quantise(
+    name: Annotated[str, typer.Argument(help="BiSeNet weights (.pth) on the shelf.")],
+    store: Annotated[str, typer.Option(help="Store whose frames calibrate and test.")],
+    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
+    ref: Annotated[str, typer.Option(help="Branch, tag or snapshot id.")] = "main",
+    into: Annotated[
+        str | None, typer.Option("--as", help="Name of the result; by default NAME_int8.")
+    ] = None,
+    least: Annotated[
+        float, typer.Option(min=0, max=1, help="Least mean IoU with the original.")
+    ] = 0.98,
+    frames: Annotated[int, typer.Option(min=1, help="Frames to calibrate, and to test.")] = 48,
+) -> None:
+    """Face-parsing weights in 8 bits, kept only if their masks agree with the original's.
+
+    Example: emohead weights quantise bisenet --store out/store
+    """
+    from flows.quantise import quantise_bisenet
+    from store import Cache
+
+    target = into or f"{name}_int8"
+    snapshot = Cache.open(store).snapshot(ref)
+    found = quantise_bisenet(snapshot, dataset, name, target, least, frames)
+    typer.echo(f"{target}: {found.text()}")
+    typer.echo(f"use: --set bisenet.weights={target} --set bisenet.runtime=openvino")
 
 
 @app.command()

@@ -1,8 +1,11 @@
 """The only three ways a weight gets into memory: safetensors, weights-only torch files, ONNX."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pipeline.errors import WeightError
 
@@ -76,6 +79,42 @@ def onnx_session(model: Path | bytes, threads: int) -> Any:
     except Exception as error:
         name = "the graph" if isinstance(model, bytes) else model.name
         raise WeightError(f"{name} cannot be read as ONNX: {error}") from error
+
+
+def openvino_model(model: Path | bytes, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The first output of an ONNX file as OpenVINO computes it on the CPU, one item a call.
+
+    Raises:
+        WeightError: OpenVINO is not installed, or the file is no model.
+    """
+    if importlib.util.find_spec("openvino") is None:
+        raise WeightError(
+            "openvino is not installed: `pip install 'emohead[paper]'`, or choose the setting "
+            "runtime=onnxruntime"
+        )
+    import openvino
+
+    # float32 is asked for: where a processor has bfloat16, OpenVINO would take it
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    }
+    core = openvino.Core()
+    try:
+        read = core.read_model(model)
+        # sizes that are free make it slower
+        read.reshape([1, *(size.get_length() for size in list(read.input().partial_shape)[1:])])
+        compiled = core.compile_model(read, "CPU", settings)
+    except Exception as error:  # its errors are bare RuntimeErrors
+        name = "the graph" if isinstance(model, bytes) else model.name
+        raise WeightError(f"{name} cannot be read as ONNX: {error}") from error
+
+    def run(item: np.ndarray) -> np.ndarray:
+        return compiled(item)[compiled.output(0)]
+
+    return run
 
 
 def _some(items: list[str]) -> str:

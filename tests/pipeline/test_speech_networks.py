@@ -110,6 +110,27 @@ def test_hubert_is_what_transformers_gives_for_the_padded_sound(
     np.testing.assert_allclose(first.reshape(40, 32), told.hidden_states[1][0], atol=1e-5)
 
 
+def test_a_padded_batch_would_change_hubert_and_one_of_equal_lengths_would_not(
+    hubert_folder: Path,
+) -> None:
+    """Why clips are heard one at a time: the first layer normalises over time, padding included."""
+    from transformers import HubertModel
+
+    model = HubertModel.from_pretrained(hubert_folder).eval()
+    sound = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (2, 16_080)).astype(np.float32))
+    short = sound[1, :9_680]
+    padded, mask = sound.clone(), torch.ones(2, 16_080, dtype=torch.long)
+    padded[1, 9_680:] = 0
+    mask[1, 9_680:] = 0
+    with torch.no_grad():
+        alone = model(short[None]).last_hidden_state[0]
+        together = model(padded, attention_mask=mask).last_hidden_state[1, : len(alone)]
+        equal = model(sound).last_hidden_state[1]
+        single = model(sound[1:]).last_hidden_state[0]
+    assert (together - alone).abs().max() > 0.05 * alone.abs().max()
+    assert (equal - single).abs().max() < 1e-5
+
+
 def test_long_sound_is_read_in_stretches_that_hardly_differ(shelf: Shelf) -> None:
     audio = np.random.default_rng(0).normal(0, 0.1, 640 * 100).astype(np.float32)
     whole = HubertEncoder(shelf=shelf).encode(clip(audio))["audio/hubert_base"]
