@@ -8,9 +8,9 @@ computed is the same either way.
 import os
 import time
 import urllib.request
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -44,8 +44,11 @@ def call(work: Wrapped, *arguments: Any) -> Any:
     return work.fn(*arguments)
 
 
-def each(work: Any, arguments: Iterable[Sequence[Any]], in_flight: int) -> Iterator[Any]:
-    """Results of a task over many arguments, in their order, at most `in_flight` at a time.
+def each(
+    work: Any, arguments: Iterable[Sequence[Any]], in_flight: int
+) -> Iterator[tuple[int, Any]]:
+    """Results of a task over many arguments, at most `in_flight` at a time: as they come, each with
+    the place of its arguments, so that a slow one holds up nobody.
 
     Arguments are taken only when there is room for them: a million clips do not queue at once.
     """
@@ -62,14 +65,21 @@ def each(work: Any, arguments: Iterable[Sequence[Any]], in_flight: int) -> Itera
 
 def _window(
     submit: Callable[[Sequence[Any]], Any], arguments: Iterable[Sequence[Any]], in_flight: int
-) -> Iterator[Any]:
-    waiting: deque[Any] = deque()
-    for given in arguments:
-        waiting.append(submit(given))
+) -> Iterator[tuple[int, Any]]:
+    waiting: dict[int, Any] = {}
+    done: SimpleQueue[int] = SimpleQueue()
+
+    def one() -> tuple[int, Any]:
+        place = done.get()
+        return place, waiting.pop(place).result()
+
+    for place, given in enumerate(arguments):
+        waiting[place] = submit(given)
+        waiting[place].add_done_callback(lambda _, place=place: done.put(place))
         if len(waiting) >= in_flight:
-            yield waiting.popleft().result()
+            yield one()
     while waiting:
-        yield waiting.popleft().result()
+        yield one()
 
 
 def note_table(key: str, table: list[dict[str, Any]]) -> None:

@@ -110,7 +110,7 @@ def compute_plan(
         crew_of(workers, config.cluster) as crew,
     ):
 
-        def answers(jobs: Iterable[Job]) -> Iterator[Answer]:
+        def answers(jobs: Iterable[Job]) -> Iterator[tuple[int, Answer]]:
             # Two jobs a worker: one under way, one at hand.
             in_flight = min(TASK_THREADS, 2 * crew.workers)
             return each(process_batch, ((crew, job) for job in jobs), in_flight)

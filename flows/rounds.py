@@ -5,6 +5,7 @@ hour costs the clips of one round. A clip whose worker dies is tried alone, and 
 reason when its worker dies again; the clips that were under way beside it lose nothing.
 """
 
+import itertools
 import statistics
 import time
 import uuid
@@ -28,8 +29,11 @@ from store.session import WriteSession
 
 TRIES_ALONE = 2
 
-Map = Callable[[Iterable[Job]], Iterator[Answer]]
-"""Works jobs, several at a time, and answers in their order."""
+BATCHES_LEFT = 2
+"""A batch is at most this part (a half) of a worker's share of what is left: so the last are small."""
+
+Map = Callable[[Iterable[Job]], Iterator[tuple[int, Answer]]]
+"""Works jobs, several at a time; answers, each with its job's place, as they come."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,10 @@ def one_round(
         )
         for clip_id in clip_ids
     ]
-    batches = session.allocate(rows, max_clips=batch_size(work.config, len(rows), crew.workers))
+    (whole,) = session.allocate(rows, max_clips=len(rows))
+    sizes = batch_sizes(len(rows), crew.workers, work.config.clips_per_task)
+    ends = list(itertools.accumulate(sizes))
+    batches = [Batch(whole.slots[a:b]) for a, b in itertools.pairwise([0, *ends])]
     records: list[ClipRecord] = []
     suspects: list[tuple[Batch, str]] = []
 
@@ -155,14 +162,15 @@ def one_round(
         work.bar.advance(len(answer.records), note=answer.records[-1].name)
 
     jobs = (job_of(work, session, batch) for batch in batches)
-    for batch, answer in zip(batches, answers(jobs), strict=True):
+    for place, answer in answers(jobs):
         if answer.lost:
-            suspects += [(Batch((slot,)), answer.lost) for slot in batch.slots]
+            suspects += [(Batch((slot,)), answer.lost) for slot in batches[place].slots]
         else:
             take(answer)
     for batch, _ in suspects:
         take(one_alone(work, crew, session, batch))
-    return records
+    order = {clip_id: place for place, clip_id in enumerate(clip_ids)}
+    return sorted(records, key=lambda record: order[record.clip_id])
 
 
 def one_alone(work: Work, crew: Crew, session: WriteSession, batch: Batch) -> Answer:
@@ -206,9 +214,18 @@ def reshaped(work: Work) -> list[str]:
     return [n for n, schema in schemas.items() if n in stored and not stored[n].same_form(schema)]
 
 
-def batch_size(config: PreprocessConfig, clips: int, workers: int) -> int:
-    """Clips of a task: never so many that a worker idles while another has several left."""
-    return max(1, min(config.clips_per_task, clips // (2 * workers)))
+def batch_sizes(clips: int, workers: int, most: int) -> list[int]:
+    """Clips of each task: smaller and smaller, so that no worker idles while another has several
+    left.
+
+    >>> batch_sizes(40, 2, 8)
+    [8, 8, 6, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    """
+    sizes = []
+    while clips:
+        sizes.append(max(1, min(most, clips // (BATCHES_LEFT * workers))))
+        clips -= sizes[-1]
+    return sizes
 
 
 def rates(records: Sequence[ClipRecord]) -> dict[str, float]:
