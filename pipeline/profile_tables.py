@@ -13,6 +13,7 @@ ENCODERS: dict[str, tuple[str, str]] = {
     "minilm": ("pipeline.speech.minilm", "MiniLM"),
     "ddfa": ("pipeline.face.ddfa", "Ddfa"),
     "ddfa68": ("pipeline.face.ddfa", "Ddfa68"),
+    "deca": ("pipeline.face.deca", "Deca"),
     "bisenet": ("pipeline.face.bisenet", "Bisenet"),
     "landmarker": ("pipeline.face.landmarker", "Landmarker"),
     "hubert": ("pipeline.speech.hubert", "Hubert"),

@@ -9,9 +9,9 @@ from typing import Literal
 
 Kind = Literal[
     *("3ddfa", "lmk68", "bisenet", "landmarker", "hubert", "emotion2vec", "funasr", "causal_lm"),
-    *("syncnet", "alexnet", "fid_inception", "face_api", "clip"),
+    *("syncnet", "alexnet", "fid_inception", "face_api", "clip", "deca"),
 ]
-"""What can load a weight; an encoder or a metric asks for a kind, any name of it may stand there."""
+"""What can load a weight; an encoder or a metric asks for a kind, any name of it will do."""
 
 HUGGING_FACE = (
     *("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer*"),
@@ -80,6 +80,14 @@ _ENTRIES = (
         "w_exp_base.txt, together as arrays u_base, w_shp_base, w_exp_base of one .npz)",
         licence="BFM: academic use",
         needs=(("lmk68_basis.npz",),),
+    ),
+    Weight(
+        name="deca",
+        kind="deca",
+        what="DECA: expression, jaw, shape and pose of the FLAME head model",
+        source="https://github.com/yfeng95/DECA (deca_model.tar, after registration)",
+        licence="Max Planck: non-commercial research",
+        needs=(("deca_model.tar",),),
     ),
     Weight(
         name="bisenet",
