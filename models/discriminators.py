@@ -1,7 +1,7 @@
 """Two discriminators of expression tracks (EMOdiffhead): is this frame, is this motion, recorded?
 
 Both know the label, by a projection (Miyato and Koyama, arXiv 1802.05637); hinge loss. Which
-discriminators the paper has is not known to us: this choice is ours (docs/decisions/0018).
+discriminators the paper has is not known to us: this choice is ours (docs/decisions/0021).
 """
 
 from jaxtyping import Bool, Float

@@ -24,7 +24,7 @@ COMPOUNDS: Mapping[str, Mapping[str, float]] = {
     "angrily_disgusted": {"angry": 0.5, "disgusted": 0.5},
 }
 """Names for even mixes. DH-FaceEmoVid-150 has four compounds; which is not known to us
-(docs/decisions/0018): these four of Du, Tao and Martinez (PNAS 2014), and the even shares, are our
+(docs/decisions/0021): these four of Du, Tao and Martinez (PNAS 2014), and the even shares, are our
 choice. Any other mix is written out: happy*0.7+sad*0.3."""
 
 

@@ -10,7 +10,7 @@ same person in another emotion: with share a
 m being the direction that opens the mouth (`models.mouth`): what the lips do stays that of the
 sound. Half of the noisy windows have a = 1, the others an even share of [0, 1], which teaches
 intensities and compounds: coefficients of a linear face model may be mixed. Shares and their
-distribution are ours (docs/decisions/0018).
+distribution are ours (docs/decisions/0021).
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Known of it (arXiv 2409.07255; its text was not at hand): an LSTM generator with discriminators
 makes the track; category and intensity are given. Its sizes, its losses and its inputs beside the
-sound are not known: what is here is ours (docs/decisions/0018).
+sound are not known: what is here is ours (docs/decisions/0021).
 """
 
 import torch

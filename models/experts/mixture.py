@@ -1,6 +1,6 @@
 """Six experts that each know one emotion, and the gates that mix them.
 
-MoEE (arXiv 2501.01808), as far as it is known to us (its text was not at hand; decision 18):
+MoEE (arXiv 2501.01808), as far as it is known to us (its text was not at hand; decision 21):
 
     s  = sigmoid(G(X, φ))      one gate a token and expert
     g  = softmax(G(Pool(X), w)) one gate an expert for the whole
