@@ -45,8 +45,9 @@ def test_the_label_can_be_seen_on_nothing() -> None:
     mark = VisibleMark.of(64)
     mark.draw(frame)
     part = frame[mark.top : mark.top + mark.opacity.shape[0], mark.left :]
-    assert part[..., 3].max() == 255
-    assert part[part[..., 3] == 255][:, 0].max() > 250
+    letters = part[..., 3] > 220  # the ground alone has 140
+    assert letters.sum() > 40
+    assert part[letters][:, 0].min() > 150
     assert frame[: mark.top].max() == 0
 
 

@@ -58,12 +58,17 @@ def rgba(path: Path) -> np.ndarray:
     return np.frombuffer(raw.stdout, np.uint8).reshape(-1, SIZE, SIZE, 4)
 
 
+@pytest.mark.parametrize("frames", [17, 21, 24])  # a last piece of one frame, of some, a whole one
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm"])
-def test_pieces_become_one_video_of_every_frame(suffix: str, tmp_path: Path) -> None:
-    segments = grow(tmp_path / "pieces", 21, suffix)
+def test_pieces_become_one_video_of_every_frame(suffix: str, frames: int, tmp_path: Path) -> None:
+    segments = grow(tmp_path / "pieces", frames, suffix)
     assert len(list((tmp_path / "pieces").iterdir())) == 3
-    segments.join(tmp_path / f"out{suffix}", None, {}, 21)
-    np.testing.assert_allclose(shown(tmp_path / f"out{suffix}"), 20 + 5 * np.arange(21), atol=3)
+    out = tmp_path / f"out{suffix}"
+    segments.join(out, None, {}, frames)
+    np.testing.assert_allclose(shown(out), 20 + 5 * np.arange(frames), atol=3)
+    with av.open(str(out)) as file:
+        order = [p.dts for p in file.demux(video=0) if p.size and p.dts is not None]
+        assert len(set(np.diff(order))) == 1  # no gap where pieces meet
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".webm"])
@@ -83,7 +88,7 @@ def test_h264_cannot_be_transparent_and_an_unknown_ending_is_named() -> None:
         coding_of(Path("out.mp4"), transparent=True)
     with pytest.raises(VideoError, match=r"the ending \.avi says no way.*\.mp4, \.mov, \.webm"):
         coding_of(Path("out.avi"))
-    with pytest.raises(VideoError, match="33 px; an even size is needed.*take 32 or 34"):
+    with pytest.raises(VideoError, match=r"33 px; an even size is needed.*take 32 or 34"):
         Segments(Path("nowhere"), 33, coding_of(Path("x.mp4")))
 
 
