@@ -19,6 +19,7 @@ from flows.commands import (
     inspect,
     job,
     judge,
+    preferences,
     report,
     store,
     studio,
@@ -51,6 +52,7 @@ app.add_typer(studio.app)
 app.add_typer(store.app, name="store")
 app.add_typer(weights.app, name="weights")
 app.add_typer(report.app, name="report")
+app.add_typer(preferences.app, name="preferences")
 
 
 LogJson = Annotated[

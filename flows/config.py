@@ -7,31 +7,40 @@ from pydantic import Field
 
 from flows.config_base import FlowConfig
 from flows.features import FeatureNames
+from flows.parameters import Cluster, Corpus, DatasetName, FeatureName, Location, ProfileName
 from flows.synthesis.look import Look
+from flows.systems import System
 
+Source = Path | str
+"""Where videos come from: a path here, or a URL (which a path would garble)."""
 Workers = Annotated[int, Field(ge=1, le=256)]
 
 
 class PreprocessConfig(FlowConfig):
     """Raw clips to valid cells."""
 
-    data: Path = Field(description="Folder of videos, searched with its sub-folders")
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store the clips belong to")
-    corpus: str = Field(
+    data: Source = Field(
+        description="Videos: a folder, searched with its sub-folders; a bucket "
+        "(s3://bucket/folder); a list of URLs (a local file, or https://…)"
+    )
+    store: Location = Field(description="Folder or URL of the icechunk store")
+    dataset: DatasetName = Field(
+        default="clips", description="Group of the store the clips belong to"
+    )
+    corpus: Corpus = Field(
         default="auto", description="Naming scheme: auto, plain, mead, ravdess, ..."
     )
     shots: bool = Field(
         default=False, description="Make each shot of a recording with cuts a clip of its own"
     )
-    profile: str = Field(
+    profile: ProfileName = Field(
         default="embedded",
         description="Set of encoders: embedded, paper, or changed: embedded+ddfa, paper-bisenet",
     )
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="Encoder settings, e.g. {'logmel': {'mels': 64}}"
     )
-    features: tuple[str, ...] = Field(
+    features: tuple[FeatureName, ...] = Field(
         default=(), description="Features to compute; none named means all"
     )
     size: int = Field(
@@ -42,10 +51,19 @@ class PreprocessConfig(FlowConfig):
     clips_per_commit: int = Field(
         default=500, ge=1, le=100_000, description="Clips of one commit: what a crash can cost"
     )
-    cluster: str | None = Field(
+    cluster: Cluster | None = Field(
         default=None,
         description="Dask workers: an address (tcp://host:8786), local:N, slurm:N, kubernetes:N; "
         "none: processes of this machine",
+    )
+    resources: dict[str, float] = Field(
+        default_factory=dict,
+        description="What a Dask worker must have for a task, e.g. {'GPU': 1}: one process per GPU",
+    )
+    wait_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="How long to wait for another run that works on this store; then refused",
     )
     clip_seconds: float = Field(
         default=300.0, gt=0, description="Seconds after which a clip counts as hanging"
@@ -53,7 +71,9 @@ class PreprocessConfig(FlowConfig):
     frame_seconds: float = Field(
         default=4.0, ge=0, description="Seconds more for each of its frames"
     )
-    force: tuple[str, ...] = Field(default=(), description="Features to compute again though valid")
+    force: tuple[FeatureName, ...] = Field(
+        default=(), description="Features to compute again though valid"
+    )
     retry_failed: bool = Field(
         default=False, description="Compute again what was quarantined or met an unexpected error"
     )
@@ -91,7 +111,7 @@ class UpdateConfig(PreprocessConfig):
 class MaintainConfig(FlowConfig):
     """A store kept in order."""
 
-    store: str = Field(description="Folder or URL of the icechunk store")
+    store: Location = Field(description="Folder or URL of the icechunk store")
     keep_days: float = Field(
         default=30.0, ge=1 / 24, description="Untagged snapshots older than this are forgotten"
     )
@@ -101,8 +121,8 @@ class MaintainConfig(FlowConfig):
 class HyperplaneFlowConfig(FlowConfig):
     """Valid expression cells to emotion hyperplanes."""
 
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store")
+    store: Location = Field(description="Folder or URL of the icechunk store")
+    dataset: DatasetName = Field(default="clips", description="Group of the store")
     expression: str | None = Field(
         default=None,
         description="Feature the planes live in; none: the expression of the profile that made "
@@ -113,16 +133,17 @@ class HyperplaneFlowConfig(FlowConfig):
 class AudioExpressionFlowConfig(FlowConfig):
     """Cached features to a network that predicts expression."""
 
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store")
+    store: Location = Field(description="Folder or URL of the icechunk store")
+    dataset: DatasetName = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(
         default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
     )
-    profile: str | None = Field(
+    profile: ProfileName | None = Field(
         default=None,
         description="Profile whose features are read; none: the one that made the store",
     )
     ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
+    system: System = Field(default="emohead", description="Whose network: see docs/decisions/0021")
     out: Path = Field(description="Folder of the checkpoint")
     preset: Literal["demo", "paper"] = Field(
         default="paper", description="Sizes and number of steps"
@@ -135,12 +156,12 @@ class AudioExpressionFlowConfig(FlowConfig):
 class HeadFlowConfig(FlowConfig):
     """Cached frames, cameras and coefficients of one identity to its head."""
 
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store")
+    store: Location = Field(description="Folder or URL of the icechunk store")
+    dataset: DatasetName = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(
         default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
     )
-    profile: str | None = Field(
+    profile: ProfileName | None = Field(
         default=None,
         description="Profile whose features are read; none: the one that made the store",
     )
@@ -161,13 +182,13 @@ class HeadFlowConfig(FlowConfig):
 class SynthesizeConfig(FlowConfig):
     """Sound and a timeline of emotions to a video."""
 
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store")
+    store: Location = Field(description="Folder or URL of the icechunk store")
+    dataset: DatasetName = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(
         default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
     )
     ref: str = Field(default="main", description="Branch, tag or snapshot id")
-    profile: str | None = Field(
+    profile: ProfileName | None = Field(
         default=None, description="Set of encoders; none: those that made the store"
     )
     overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
@@ -203,12 +224,12 @@ class SynthesizeConfig(FlowConfig):
 class EvaluateConfig(FlowConfig):
     """What was trained from a store, scored on what was held out."""
 
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store")
+    store: Location = Field(description="Folder or URL of the icechunk store")
+    dataset: DatasetName = Field(default="clips", description="Group of the store")
     names: FeatureNames = Field(
         default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
     )
-    profile: str | None = Field(
+    profile: ProfileName | None = Field(
         default=None,
         description="Profile whose features are read; none: the one that made the store",
     )
@@ -216,6 +237,11 @@ class EvaluateConfig(FlowConfig):
     network: Path = Field(description="Folder of the audio-expression checkpoint")
     heads: Path = Field(description="Folder of the heads, one folder an identity")
     frames: int = Field(default=12, ge=1, description="Held-out frames rendered of each head")
+    clips: int | None = Field(
+        default=None, ge=0, description="Held-out clips of each identity that are spoken; none: all"
+    )
+    against: Path | None = Field(default=None, description="Evaluation of another run to compare")
+    openface: Path | None = Field(default=None, description="OpenFace 2.2's FeatureExtraction")
     out: Path = Field(description="Folder of the tables")
 
 
@@ -223,11 +249,11 @@ class MainJobConfig(FlowConfig):
     """The whole way from videos to a talking head whose emotion changes."""
 
     out: Path = Field(description="Folder of everything this job writes")
-    data: Path | None = Field(
+    data: Source | None = Field(
         default=None, description="Your videos; none: emohead's own sample clips"
     )
-    corpus: str = Field(default="auto", description="Naming scheme of the videos")
-    profile: str = Field(default="embedded", description="Set of encoders")
+    corpus: Corpus = Field(default="auto", description="Naming scheme of the videos")
+    profile: ProfileName = Field(default="embedded", description="Set of encoders")
     overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
     size: int = Field(
         default=256, ge=64, le=1024, multiple_of=2, description="Side of the face crop in pixels"

@@ -9,6 +9,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import EvaluateConfig
+from flows.evaluation.against import comparison, read_cells
+from flows.evaluation.page import Part, write_page
+from flows.evaluation.protocol import parts_of, run_protocol
+from flows.evaluation.quoted import NOTICE
 from flows.fit_hyperplanes import read_planes
 from flows.orchestra import call, note_table
 from flows.progress import step
@@ -19,6 +23,10 @@ from flows.train_head import head_clips, head_data, scores_of
 from store import Cache, Snapshot
 
 Rows = list[dict[str, Any]]
+PAIRED = (
+    "This run less the other, clip by clip; 95 % bootstrap over clips. A verdict is given only "
+    "where the interval leaves 0 out."
+)
 
 
 def hyperplane_rows(snapshot: Snapshot, config: EvaluateConfig) -> Rows:
@@ -57,13 +65,15 @@ def head_row(snapshot: Snapshot, config: EvaluateConfig, folder: Path) -> dict[s
 
 @flow(name="evaluate", flow_run_name="evaluate {config.out}", persist_result=False)
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
-    """Score the hyperplanes of a store, and the network and heads trained from it.
+    """Score hyperplanes, network and heads on what was held out, by the paper's protocol.
 
-    Tables are written as CSV and Markdown beside `evaluation.json`. What is not there is named
-    "not measured".
+    Every held-out clip of an identity with a head is spoken again and measured against the truth;
+    the paper's figures stand beside, as quoted. Tables are written as CSV, Markdown and one HTML
+    page beside `evaluation.json`. What is not there is named "not measured". A run that was killed
+    makes and measures no clip twice.
 
     Raises:
-        NothingToDo: the store holds no hyperplanes.
+        NothingToDo: the store holds no hyperplanes, or `against` has no clip in common.
         CheckpointError: the network was trained on another store.
     """
     cache = Cache.open(config.store)
@@ -82,9 +92,32 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
             tables["heads"] = [call(head_row, snapshot, config, folder) for folder in folders]
         else:
             missing["heads"] = f"{config.heads} holds no head"
+    if config.clips == 0:
+        missing["held-out clips"] = "none were asked for (--clips 0)"
+    elif not (folders and config.network.is_dir()):
+        missing["held-out clips"] = "to speak them again takes a network and a head"
+    parts, outcome = {}, None
+    if "held-out clips" not in missing:
+        outcome = call(run_protocol, snapshot, config, [folder.name for folder in folders])
+        missing |= outcome.missing
+        parts = parts_of(outcome, snapshot, config)
+        if config.against is not None:
+            rows = comparison(outcome.cells(), read_cells(config.against), str(config.against))
+            parts = {"against": Part(f"Against {config.against}", rows, PAIRED)} | parts
+    tables |= {name: part.rows for name, part in parts.items()}
     for name, rows in tables.items():
         note_table(f"evaluation-{name}", rows)
-    return write(config.out, {"snapshot": snapshot.id, "tables": tables, "not measured": missing})
+    record = {"snapshot": snapshot.id, "tables": tables, "not measured": missing}
+    if outcome is not None:
+        record |= {"cells": outcome.cells(), "remarks": outcome.remarks, "reused": outcome.reused}
+    written = write(config.out, record)
+    others = [Part(name.capitalize(), rows) for name, rows in tables.items() if name not in parts]
+    others += [Part(name, [], f"not measured: {why}") for name, why in missing.items()]
+    told = "; ".join(outcome.remarks) if outcome else ""
+    lead = f"Snapshot {snapshot.id}. {told}"
+    made = outcome.made if outcome else []
+    page = write_page(config.out, "Evaluation", lead, made, [*parts.values(), *others])
+    return {**written, "page": str(page)}
 
 
 def write(out: Path, record: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +127,8 @@ def write(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     for name, rows in record["tables"].items():
         frame = pd.DataFrame(rows)
         frame.to_csv(out / f"{name}.csv", index=False)
-        parts.append(f"## {name}\n\n{markdown(rows)}\n")
+        notice = f"{NOTICE}\n\n" if name.startswith("table-") else ""
+        parts.append(f"## {name}\n\n{notice}{markdown(rows)}\n")
     parts += [f"{name}: not measured: {why}\n" for name, why in record["not measured"].items()]
     text = "\n".join(parts)
     (out / "evaluation.md").write_text(text, "utf-8")

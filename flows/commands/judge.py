@@ -1,4 +1,4 @@
-"""Commands that judge videos: metrics."""
+"""Commands that judge what was made: evaluate, metrics."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import Json
+from flows.commands.options import Json, Made, Out, Ref
 
 app = typer.Typer()
 
+OUT = Path("emohead-output")
+Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
 OpenFace = Annotated[
     Path | None,
     typer.Option("--openface", help="OpenFace 2.2's FeatureExtraction; else $EMOHEAD_OPENFACE."),
@@ -37,11 +39,15 @@ def metrics(
     trim: Annotated[
         bool, typer.Option("--trim", help="Compare the frames both have, from the start.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the tables, where folders are given.")
+    ] = None,
     openface: OpenFace = None,
     as_json: Json = False,
 ) -> None:
     """Measure one video, alone or against the true one: pictures, face, lips and sound, emotion.
 
+    Two folders are measured pair by pair of the same file name, into --out; a killed run goes on.
     What cannot be measured says why. Formulas: docs/metrics.md.
 
     Example: emohead metrics out/video.mp4 true.mp4 --emotion happy
@@ -50,6 +56,23 @@ def metrics(
 
     if (store is None) != (identity is None):
         raise typer.BadParameter("--store and --identity are given together")
+    if generated.is_dir():
+        if out is None or store is not None:
+            raise typer.BadParameter("folders take --out FOLDER, and no --store")
+        from flows.evaluation.folders import folders_text, measure_folders
+        from flows.measure import known_tag
+        from render.metrics.pair import PairOptions
+
+        told = measure_folders(
+            generated,
+            reference,
+            out,
+            emotion=known_tag(emotion) if emotion else None,
+            options=PairOptions(resize=resize, trim=trim),
+            openface=openface,
+        )
+        typer.echo(json.dumps(told, ensure_ascii=False) if as_json else folders_text(told))
+        return
     record = measure_pair(
         generated,
         reference,
@@ -60,3 +83,47 @@ def metrics(
         openface=openface,
     )
     typer.echo(json.dumps(record, ensure_ascii=False) if as_json else pair_text(record))
+
+
+@app.command()
+def evaluate(
+    out: Out = OUT,
+    store: Store = None,
+    ref: Ref = "main",
+    profile: Made = None,
+    frames: Annotated[int, typer.Option(min=1, help="Held-out frames rendered of a head.")] = 12,
+    clips: Annotated[
+        int | None, typer.Option(min=0, help="Held-out clips spoken of an identity; default: all.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Folder of another run, evaluated before.")
+    ] = None,
+    openface: OpenFace = None,
+    as_json: Json = False,
+) -> None:
+    """The paper's protocol on what was held out: clips spoken again, measured, set beside the
+    paper's figures; tables and a page in OUT/evaluation.
+
+    A killed run goes on where it was. --against compares two runs clip by clip.
+
+    Example: emohead evaluate --out out --against older-out
+    """
+    from flows.config import EvaluateConfig
+    from flows.evaluate import evaluate as flow
+    from flows.orchestra import run
+
+    config = EvaluateConfig(
+        store=store or str(out / "store"),
+        ref=ref,
+        profile=profile,
+        network=out / "network",
+        heads=out / "heads",
+        frames=frames,
+        clips=clips,
+        against=against,
+        openface=openface,
+        out=out / "evaluation",
+    )
+    record = run(flow, config)
+    typer.echo(json.dumps(record, default=str) if as_json else record["text"])
+    typer.echo(f"page: {record['page']}", err=True)

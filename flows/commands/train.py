@@ -1,4 +1,4 @@
-"""Commands that train and score models: fit-hyperplanes, train network, train head, evaluate.
+"""Commands that train models: fit-hyperplanes, train network, train head.
 
 They share the folder layout of `emohead run`: OUT/store, OUT/network, OUT/heads/IDENTITY.
 """
@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands.options import Json, Made, Out, Setting, nested
+from flows.commands.options import Json, Made, Out, Setting, System, nested
 
 app = typer.Typer()
-train_app = typer.Typer(help="Train from a store: network, head.", no_args_is_help=True)
+train_app = typer.Typer(help="Train from a store: network, head, portrait.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 
 Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
@@ -62,23 +62,28 @@ def train_network(
     store: Store = None,
     ref: Ref = "main",
     profile: Made = None,
+    system: System = "emohead",
     preset: Preset = "paper",
     train: Setting = None,
     as_json: Json = False,
 ) -> None:
     """Train the audio-expression network into OUT/network; a killed run goes on where it was.
 
+    Another system's network goes beside it, into OUT/network-SYSTEM.
+
     Example: emohead train network --out out --preset demo --train network.steps=500
     """
     from flows.config import AudioExpressionFlowConfig
     from flows.orchestra import run
+    from flows.systems import network_folder
     from flows.train_audio_expression import train_audio_expression as flow
 
     config = AudioExpressionFlowConfig(
         store=store or str(out / "store"),
         ref=ref,
         profile=profile,
-        out=out / "network",
+        system=system,
+        out=network_folder(out, system),
         preset=preset,
         settings=_settings(train, "network"),
     )
@@ -138,34 +143,43 @@ def train_head(
     typer.echo(f"head: {config.out}")
 
 
-@app.command()
-def evaluate(
+@train_app.command("portrait")
+def train_portrait(
     out: Out = OUT,
     store: Store = None,
     ref: Ref = "main",
     profile: Made = None,
-    frames: Annotated[int, typer.Option(min=1, help="Held-out frames rendered of a head.")] = 12,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option("--identity", help="Learn from this person; may be given again."),
+    ] = None,
+    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Number of steps.")] = "paper",
+    train: Setting = None,
     as_json: Json = False,
 ) -> None:
-    """Score hyperplanes, network and heads of OUT on what was held out; tables in OUT/evaluation.
+    """Train EMOdiffhead's video diffusion model of many people into OUT/portrait.
 
-    Example: emohead evaluate --out out
+    Example: emohead train portrait --out out --preset demo --train portrait.network.size=96
     """
-    from flows.config import EvaluateConfig
-    from flows.evaluate import evaluate as flow
     from flows.orchestra import run
+    from flows.train_portrait import PortraitFlowConfig
+    from flows.train_portrait import train_portrait as flow
 
-    config = EvaluateConfig(
+    config = PortraitFlowConfig(
         store=store or str(out / "store"),
         ref=ref,
         profile=profile,
-        network=out / "network",
-        heads=out / "heads",
-        frames=frames,
-        out=out / "evaluation",
+        identities=tuple(identity or ()),
+        out=out / "portrait",
+        preset=preset,
+        settings=_settings(train, "portrait"),
     )
-    record = run(flow, config)
-    typer.echo(json.dumps(record, default=str) if as_json else record["text"])
+    summary = run(flow, config)
+    if as_json:
+        typer.echo(json.dumps(summary, default=str))
+        return
+    people = len(summary["identities"])
+    typer.echo(f"portrait: {config.out} ({summary['clips']} clips of {people} people)")
 
 
 def _short(value: Any) -> str:
