@@ -8,12 +8,21 @@ Use the sample clips only: a picture of the studio shows the people of its store
 import argparse
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Error, Page, Playwright, sync_playwright
+
+from flows.inspect.show import record_clip
 
 PICTURES = Path(__file__).parent / "pictures"
+SOFTWARE = [
+    *("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"),
+    *("--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
+]
+"""WebGL without a graphics card."""
 SIZE = {"width": 1320, "height": 860}
 
 
@@ -30,8 +39,8 @@ def keep(page: Page, name: str, folder: Path) -> None:
     print(f"{path}: {path.stat().st_size // 1000} kB")
 
 
-def go_through(page: Page, address: str, folder: Path) -> None:
-    """Every page of the studio as someone would use it."""
+def clips(page: Page, address: str, folder: Path) -> None:
+    """The list, and one clip."""
     page.goto(address)
     page.wait_for_selector(".card img")
     page.wait_for_timeout(1200)
@@ -43,22 +52,36 @@ def go_through(page: Page, address: str, folder: Path) -> None:
         page.keyboard.press("Shift+ArrowRight")
     page.wait_for_timeout(700)
     keep(page, "studio-clip", folder)
+
+
+def emotions(page: Page, address: str, folder: Path) -> None:
+    """Sliders."""
     page.goto(f"{address}/emotions?identity=iris")
     page.wait_for_selector("#face[data-moved]")
     page.get_by_role("button", name="happy").click()
     page.wait_for_selector("#head[src]")
     page.wait_for_timeout(2500)
     keep(page, "studio-emotions", folder)
+
+
+def timeline(page: Page, address: str, folder: Path) -> None:
+    """Segments and a preview."""
     page.goto(f"{address}/timeline?identity=iris")
     page.wait_for_selector("#lane[data-segments]")
     for _ in range(2):
         page.get_by_role("button", name="Add a segment").click()
         page.wait_for_timeout(500)
     page.get_by_role("button", name="Quick preview").click()
-    page.wait_for_selector("#result", timeout=120_000)
+    page.wait_for_selector("#result", timeout=90_000)
     page.evaluate("document.querySelector('#result').currentTime = 0.8")
     page.wait_for_timeout(1500)
     keep(page, "studio-timeline", folder)
+
+
+def dark(page: Page, address: str, folder: Path) -> None:
+    """The other mood."""
+    page.goto(address)
+    page.wait_for_selector(".card img")
     page.get_by_role("button", name="Light / dark").click()
     page.goto(f"{address}/emotions?identity=iris")
     page.wait_for_selector("#head[src]")
@@ -67,12 +90,34 @@ def go_through(page: Page, address: str, folder: Path) -> None:
     keep(page, "studio-dark", folder)
 
 
+def recording(driver: Playwright, asked: argparse.Namespace) -> None:
+    """A clip in Rerun's own viewer, drawn without a graphics card."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.rrd"
+        record_clip(str(asked.out / "store"), "iris_happy_s1", path)
+        command = [sys.executable, "-m", "rerun", "--bind", "127.0.0.1", "--serve-web"]
+        command += ["--web-viewer-port", "9191", "--port", "9192", str(path)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as viewer:
+            try:
+                time.sleep(4)
+                browser = driver.chromium.launch(executable_path=asked.chromium, args=SOFTWARE)
+                page = browser.new_page(viewport={"width": 1600, "height": 1000})
+                source = "rerun%2Bhttp://127.0.0.1:9192/proxy"
+                page.goto(f"http://127.0.0.1:9191/?url={source}&renderer=webgl")
+                page.wait_for_timeout(asked.patience * 1000)
+                keep(page, "inspect", asked.pictures)
+                browser.close()
+            finally:
+                viewer.terminate()
+
+
 def main() -> None:
     """Start the studio, take the pictures, end it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--pictures", type=Path, default=PICTURES)
+    parser.add_argument("--patience", type=int, default=40, help="Seconds Rerun may take to draw.")
     asked = parser.parse_args()
     command = [sys.executable, "-m", "flows.cli", "studio", "--out", str(asked.out)]
     command += ["--port", "0", "--no-browser"]
@@ -85,10 +130,17 @@ def main() -> None:
                     executable_path=asked.chromium, args=["--no-sandbox"]
                 )
                 page = browser.new_page(viewport=SIZE, color_scheme="light")
+                page.set_default_timeout(20_000)
                 page.on("console", lambda told: print("browser:", told.text))
                 page.on("pageerror", lambda told: print("browser:", told))
-                go_through(page, address, asked.pictures)
+                for part in (clips, emotions, timeline, dark):
+                    try:
+                        part(page, address, asked.pictures)
+                    except Error as error:  # the others are worth having
+                        print(f"{part.__name__}: {error}")
+                        page.screenshot(path=asked.pictures / f"failed-{part.__name__}.png")
                 browser.close()
+                recording(driver, asked)
         finally:
             studio.terminate()
 

@@ -29,6 +29,7 @@ from flows.commands import (
 )
 from flows.commands.options import EXIT_BUG, EXIT_NOTHING_DONE, EXIT_WRONG_USAGE
 from flows.ending import leave
+from flows.expected import expected_errors
 from flows.server import quiet_defaults
 
 app = typer.Typer(
@@ -89,17 +90,6 @@ def begin(log_json: LogJson = None, metrics: MetricsAt = None) -> None:
         from flows.telemetry.metrics import measure_for
 
         measure_for(metrics)
-
-
-def expected_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is the whole answer: no traceback helps a user there."""
-    from flows.errors import FlowError
-    from models.errors import ModelError
-    from pipeline.errors import PipelineError
-    from render.errors import RenderError
-    from store.errors import StoreError
-
-    return (FlowError, ModelError, PipelineError, RenderError, StoreError)
 
 
 def refusals(error: Exception) -> list[str]:

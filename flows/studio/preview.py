@@ -120,7 +120,9 @@ class Previews:
         )
         self.made[token] = preview
         while len(self.made) > KEPT:
-            self.made.popitem(last=False)[1].path.unlink(missing_ok=True)
+            gone, _ = self.made.popitem(last=False)
+            for path in self.folder.glob(f"preview-{gone}.*"):
+                path.unlink()
         threading.Thread(target=_follow, args=(preview,), daemon=True).start()
         return preview
 

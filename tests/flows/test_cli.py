@@ -73,7 +73,8 @@ def test_wrong_parameters_are_refused_before_anything_begins(tmp_path: Path) -> 
     "command",
     ["demo", "run", "samples", "plan", "preprocess", "update", "fit-hyperplanes", "train network",
      "train head", "synthesize", "gallery", "evaluate", "metrics",
-     "preferences serve", "preferences table", "ablate", "doctor", "status", "maintain"],
+     "preferences serve", "preferences table", "ablate", "doctor", "status", "maintain",
+     "inspect", "studio"],
 )  # fmt: skip
 def test_every_command_shows_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=200)

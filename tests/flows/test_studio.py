@@ -2,8 +2,11 @@
 
 import gzip
 import io
+import json
 import re
 import socket
+import time
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +27,18 @@ pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
 import store
 from flows.cli import app
+from flows.config import MainJobConfig
 from flows.errors import FlowError, NothingToDo
+from flows.inspect.encoding import wav
+from flows.main_job import main_job
+from flows.orchestra import call
 from flows.studio.faces import learn_face, ridge
 from flows.studio.guard import LocalOnly, inside
 from flows.studio.library import PAGE, Library, Query
 from flows.studio.preview import Previews, Segment, complaint, timeline
 from flows.studio.serve import listening
 from models.emotion import Timeline
+from pipeline.samples import heldout_speech
 from store import Cache, Snapshot
 
 SECRET = "nobody may read this"
@@ -347,6 +355,44 @@ def test_a_preview_says_what_it_lacks(tmp_path: Path):
     (tmp_path / "network").mkdir()
     (tmp_path / "network" / "best.json").touch()
     assert "iris has no head yet" in previews.missing("iris")
+
+
+@pytest.mark.slow
+def test_a_preview_is_a_video_of_synthesize(sample_clips: Path, tmp_path: Path):
+    """A real network and head, trained for a moment."""
+    quick = {"steps": 12, "validate_every": 12, "save_every": 12, "d": 32, "d_h": 32}
+    out, sound = tmp_path / "out", tmp_path / "short.wav"
+    with wave.open(str(heldout_speech("iris"))) as file:
+        samples = np.frombuffer(file.readframes(19_200), np.int16)
+    sound.write_bytes(wav(samples))
+    job = MainJobConfig(
+        data=sample_clips,
+        out=out,
+        audio=sound,
+        size=128,
+        render_size=64,
+        network_settings=quick,
+        head_settings={"seconds": None, "steps": 12, "rays": 256},
+    )
+    call(cast(Any, main_job), job)
+    previews = Previews(str(out / "store"), "main", out, tmp_path)
+    assert previews.missing("iris") == ""
+    line = timeline([Segment("happy", 0, 0.4), Segment("sad", 0.8, 1.2, 0.5)])
+    preview = previews.start("iris", sound, line, "")
+    assert preview.process is not None
+    preview.process.wait(timeout=240)
+    for _ in range(50):
+        if preview.state != "running":
+            break
+        time.sleep(0.1)
+    assert preview.state == "done", preview.lines
+    with av.open(str(preview.path)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 30  # 1.2 s
+    record = json.loads(preview.path.with_suffix(".json").read_text())
+    assert record["emotion"] == line
+    stopped = previews.start("iris", sound, line, "")
+    previews.stop()
+    assert stopped.state == "stopped"
 
 
 def test_it_listens_on_this_machine_alone_and_names_a_taken_port():

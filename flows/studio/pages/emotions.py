@@ -9,7 +9,7 @@ from markupsafe import Markup
 from nicegui import run, ui
 from starlette.requests import Request
 
-from flows.cli import expected_errors
+from flows.expected import expected_errors
 from flows.studio.desk import Desk
 from flows.studio.faces import LOOPS, Face
 from flows.studio.pages.frame import empty, frame, markup, trouble

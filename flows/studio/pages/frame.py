@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 from nicegui import ui
 from starlette.requests import Request
 
-from flows.cli import expected_errors
+from flows.expected import expected_errors
 from flows.studio.desk import Desk
 
 PAGES = (("/", "Clips"), ("/emotions", "Emotions"), ("/timeline", "Timeline"))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from nicegui import events, run, ui
 from starlette.requests import Request
 
-from flows.cli import expected_errors
+from flows.expected import expected_errors
 from flows.inspect.encoding import wav
 from flows.studio.desk import Desk
 from flows.studio.pages.frame import empty, frame, markup, trouble
