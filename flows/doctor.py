@@ -1,17 +1,26 @@
 """What of this machine works, what is missing, and the cure."""
 
+import dataclasses
 import importlib.metadata
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 State = Literal["ok", "missing", "broken"]
+
+
+WORKER_GIB = 0.5
+"""Memory of one worker of the embedded profile."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Finding:
     what: str
     cure: str = ""
     needed: bool = False
-    """Whether the embedded profile cannot work without it."""
+    """Whether what was asked about cannot work without it: broken, it is exit code 3."""
 
 
 def python() -> Finding:
@@ -87,14 +96,79 @@ def tiny_cuda_nn() -> Finding:
     return Finding("tiny-cuda-nn", "ok", importlib.metadata.version("tinycudann"))
 
 
-def memory_and_disk() -> Finding:
-    """Room to work."""
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    what = f"{os.cpu_count()} cores, {pages:.0f} GiB memory, {free:.0f} GiB free here"
-    if free < 2:
-        return Finding("machine", "broken", what, "free some disk: a demo needs 1 GiB", needed=True)
+def machine() -> Finding:
+    """Cores this process may use, and memory: each worker takes a core and holds the models."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = psutil.virtual_memory()
+    free, whole = memory.available / 2**30, memory.total / 2**30
+    what = f"{cores} cores, {free:.1f} of {whole:.0f} GiB memory free"
+    if free < WORKER_GIB:
+        cure = f"a worker of the embedded profile needs about {WORKER_GIB} GiB: end something else"
+        return Finding("machine", "broken", what, cure, needed=True)
     return Finding("machine", "ok", what)
+
+
+def disk(name: str, folder: Path, least: float, what_for: str) -> Finding:
+    """Room in the file system of a folder, there already or not yet."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(there).free / 2**30
+    what = f"{free:.1f} GiB free for {folder}"
+    if free < least:
+        cure = f"{what_for} needs at least {least:g} GiB: free some, or work in another folder"
+        return Finding(name, "broken", what, cure, needed=True)
+    return Finding(name, "ok", what)
+
+
+def room(location: str | None) -> list[Finding]:
+    """Disk where results go, and where remote videos are brought to."""
+    from pipeline.errors import PipelineError
+    from pipeline.scratch import scratch_bytes, scratch_folder
+
+    local = location is not None and "://" not in location
+    found = [disk("disk", Path(location or ".") if local else Path.cwd(), 2, "a demo")]
+    try:
+        gigabytes = scratch_bytes() / 2**30
+    except PipelineError as error:
+        cure = "unset it, or give a number"
+        return [*found, Finding("scratch", "broken", str(error), cure, needed=True)]
+    # Only sources that are not on this machine use it.
+    scratch = disk("scratch", scratch_folder(), gigabytes, "a worker on remote videos")
+    return [*found, dataclasses.replace(scratch, needed=False)]
+
+
+def profile_weights(profile: str) -> list[Finding]:
+    """Whether a profile's encoders find their weights and libraries: a finding for each lack."""
+    from pipeline.errors import ProfileError, WeightError
+    from pipeline.profiles import load_profile
+
+    name = f"profile {profile}"
+    try:
+        encoders = load_profile(profile).encoders
+    except WeightError as error:
+        # A line each, and at the end the profile that does without.
+        lacks = [line.strip() for line in str(error).splitlines() if line.startswith("  ")]
+        found = [Finding(name, "broken", *_with_cure(lack), needed=True) for lack in lacks]
+        return found or [Finding(name, "broken", str(error), needed=True)]
+    except ProfileError as error:
+        return [Finding(name, "broken", str(error), "emohead plan --help", needed=True)]
+    return [Finding(name, "ok", f"{len(encoders)} encoders have what they need")]
+
+
+def _with_cure(lack: str) -> tuple[str, str]:
+    what, mark, cure = lack.partition(": `")
+    if mark:
+        return what, cure.rstrip("`")
+    what, mark, cure = lack.partition(": get it from ")
+    return (what, f"get it from {cure}".replace("`", "")) if mark else (lack, "")
+
+
+def cloud() -> Finding:
+    """Packages that bring videos from S3 and web servers."""
+    missing = [n for n in ("fsspec", "s3fs", "aiohttp") if importlib.util.find_spec(n) is None]
+    if missing:
+        what = f"{', '.join(missing)} not installed: no s3:// and https:// sources"
+        return Finding("cloud", "missing", what, "only if needed: pip install 'emohead[cloud]'")
+    return Finding("cloud", "ok", "videos may lie on S3 and web servers")
 
 
 def prefect_server() -> Finding:
@@ -108,8 +182,23 @@ def prefect_server() -> Finding:
         return Finding("prefect server", "missing", what, cure)
     if reason := why_away(url):
         cure = "start it (`prefect server start`), or unset PREFECT_API_URL to run without one"
-        return Finding("prefect server", "broken", f"{url}: {reason}", cure)
-    return Finding("prefect server", "ok", url)
+        return Finding("prefect server", "broken", f"{url}: {reason}", cure, needed=True)
+    import prefect
+
+    version = _server_version(url)
+    if version is not None and version.split(".")[:2] != prefect.__version__.split(".")[:2]:
+        what = f"{url}: server {version}, client here {prefect.__version__}"
+        cure = "install the same version on both sides"
+        return Finding("prefect server", "broken", what, cure, needed=True)
+    return Finding("prefect server", "ok", f"{url}, version {version or 'not told'}")
+
+
+def _server_version(url: str) -> str | None:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/admin/version", timeout=5) as answer:
+            return str(json.load(answer))
+    except (OSError, ValueError):
+        return None
 
 
 def store(location: str) -> Finding:
@@ -122,28 +211,33 @@ def store(location: str) -> Finding:
         snapshot = cache.snapshot()
         report = cache.validate()
     except StoreError as error:
-        return Finding("store", "broken", str(error), "name the folder or URL of a store")
+        cure = "name the folder or URL of a store"
+        return Finding("store", "broken", str(error), cure, needed=True)
     if not report.ok:
         cure = f"emohead store validate {location} --read-data"
-        return Finding("store", "broken", report.summary(), cure)
+        return Finding("store", "broken", report.summary(), cure, needed=True)
     clips = sum(len(snapshot.clips(name)) for name in snapshot.datasets())
     return Finding("store", "ok", f"{location}: {clips} clips, snapshot {snapshot.id}")
 
 
-def examine(location: str | None = None) -> list[Finding]:
+def examine(location: str | None = None, profile: str = "embedded") -> list[Finding]:
     """All findings; a check that itself fails is a finding too."""
-    checks: list[Callable[[], Finding]] = [
-        python,
-        packages,
-        ffmpeg,
-        memory_and_disk,
-        gpu,
-        tiny_cuda_nn,
-        prefect_server,
+    alone = (python, packages, ffmpeg, machine, gpu, tiny_cuda_nn, cloud, prefect_server)
+    checks: list[tuple[str, Callable[[], list[Finding]]]] = [
+        (check.__name__, lambda check=check: [check()]) for check in alone
     ]
+    checks.append(("disk", lambda: room(location)))
+    checks.append((f"profile {profile}", lambda: profile_weights(profile)))
     if location is not None:
-        checks.append(lambda: store(location))
-    return [check() for check in checks]
+        checks.append(("store", lambda: [store(location)]))
+    found = []
+    for name, check in checks:
+        try:
+            found += check()
+        except Exception as error:  # a broken installation breaks in any way it likes
+            what = f"{type(error).__name__}: {error}"
+            found.append(Finding(name, "broken", what, "make setup", needed=True))
+    return found
 
 
 def text(findings: list[Finding]) -> str:

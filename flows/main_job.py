@@ -183,4 +183,4 @@ def print_times(seconds: float) -> None:
     width = max(len(name) for name, _ in times())
     lines = [f"  {name:<{width}} {spent:8.1f} s" for name, spent in times()]
     lines.append(f"  {'all, set-up not counted':<{width}} {seconds:8.1f} s")
-    print("\n".join(lines))
+    sys.stderr.write("\n".join(lines) + "\n")

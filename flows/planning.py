@@ -8,7 +8,8 @@ from pathlib import Path
 import store
 from flows.config import PreprocessConfig
 from pipeline.profiles import Profile, load_profile
-from pipeline.scan import ScanResult, scan
+from pipeline.remote_scan import scan_source
+from pipeline.scan import ScanResult
 from pipeline.source import ClipSource
 from store import Cache, ClipRow, EncoderKey, FeatureSchema, Plan, Snapshot, SourceKey
 from store.validate import validate
@@ -78,7 +79,7 @@ def clip_row(source: ClipSource, frames: int, cells: dict[str, str]) -> ClipRow:
         sentence=source.sentence or "",
         split=source.split or "",
         transcript=json.dumps(source.transcript.text) if source.transcript else "",
-        uri=str(source.path),
+        uri=source.uri,
         sha256=source.sha256,
         size=source.size,
         mtime_ns=source.mtime_ns,
@@ -149,9 +150,8 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
     """
     profile = profile_of(config)
     before = newest(config.store)
-    # Absolute: workers elsewhere, later scans and the clip table must mean the same file.
-    scanned = scan(
-        config.data.absolute(),
+    scanned = scan_source(
+        config.data,
         config.corpus,
         shots=config.shots,
         known={} if config.rehash else known_files(before, config.dataset),
@@ -169,6 +169,11 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
         told = [clip_row(source, 0, {}) for source in scanned.clips]
         changes = store.row_changes(before.table(config.dataset), told)
         plan = replace(plan, rows=tuple(changes))
+        if scanned.away:  # what cannot be seen today has not left
+            table = before.table(config.dataset)
+            stays = [table.value("uri", table.row_of[c]) in scanned.away for c in plan.removed]
+            gone = [c for c, kept in zip(plan.removed, stays, strict=True) if not kept]
+            plan = replace(plan, removed=tuple(gone))
     return scanned, plan, profile
 
 

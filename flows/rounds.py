@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from flows.config import PreprocessConfig
@@ -20,17 +21,19 @@ from flows.progress import Step
 from flows.telemetry.ledger import Ledger
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.clock import FPS
-from pipeline.errors import MediaError
+from pipeline.errors import MediaError, SourceAway
 from pipeline.media import length
 from pipeline.profiles import Profile
+from pipeline.scratch import at_hand
 from pipeline.source import ClipSource
+from pipeline.stretches import LONGEST
 from store import Batch, Cache, ClipWrite, Plan, Snapshot, write_clip
 from store.session import WriteSession
 
 TRIES_ALONE = 2
 
 BATCHES_LEFT = 2
-"""A batch is at most this part (a half) of a worker's share of what is left: so the last are small."""
+"""A batch is at most this part (a half) of a worker's share of what is left: the last are small."""
 
 Map = Callable[[Iterable[Job]], Iterator[tuple[int, Answer]]]
 """Works jobs, several at a time; answers, each with its job's place, as they come."""
@@ -54,9 +57,12 @@ def expected_frames(source: ClipSource) -> int:
     seconds = source.seconds
     if seconds is None:  # known to an earlier scan, which did not say
         try:
-            whole = length(source.path)
+            with at_hand(source) as here:
+                whole = length(here.path)
         except MediaError:
             return 0
+        except SourceAway:  # its worker may reach it; frames that stay unwritten cost nothing
+            whole = Fraction(LONGEST) + (source.start or 0)
         end = whole if source.end is None else min(source.end, whole)
         seconds = end - (source.start or 0)
     return max(0, -int(-seconds * FPS // 1)) + 1

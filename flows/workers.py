@@ -24,6 +24,7 @@ import psutil
 from flows.planning import BUG, with_upstream
 from pipeline.clock import FPS
 from pipeline.profiles import Profile, load_profile
+from pipeline.scratch import at_hand, drop
 from pipeline.source import ClipSource
 from store import ClipWrite, Fork, Snapshot, write_clip
 from store.location import is_local
@@ -120,6 +121,7 @@ def compute(job: Job) -> Answer:
             records.append(_clip(job, source, profile))
         finally:
             faulthandler.cancel_dump_traceback_later()
+    drop()  # the copy of a remote file: the next job is of others
     return Answer(job.fork, records)
 
 
@@ -131,7 +133,12 @@ def _clip(job: Job, source: ClipSource, profile: Profile) -> ClipRecord:
     try:
         given = _given(job, source, wanted, profile)
         known = _known_facts(job, source)
-        result = process_clip(source, wanted, profile, given, size=job.size, known=known)
+        began = time.perf_counter()
+        with at_hand(source) as here:
+            brought = time.perf_counter() - began
+            result = process_clip(here, wanted, profile, given, size=job.size, known=known)
+        if source.remote:
+            result.seconds["download"] = brought
     except OSError as error:
         # The file was out of reach: nothing is written, so that the next run plans it again.
         return _record(source, _unusable(source, wanted, f"{AWAY}{error}"))

@@ -2,6 +2,7 @@
 
     PipelineError
     ├── InputError      the request cannot be served: a folder that is not there, a table that lies
+    ├── SourceAway      a server that does not answer, or answers otherwise than before: try again
     ├── MediaError      this file (or stream) is unusable: the reason is shown beside the clip
     │   └── MissingInput    one input of an encoder is not in this clip (no sound, no transcript)
     ├── RejectedClip    the media are sound but hold nothing to work on (no face)
@@ -20,6 +21,10 @@ class PipelineError(Exception):
 
 class InputError(PipelineError, ValueError):
     """The caller's folder, table or request cannot be used."""
+
+
+class SourceAway(PipelineError, OSError):
+    """What is not on this machine could not be brought here; the next try may succeed."""
 
 
 class MediaError(PipelineError):

@@ -1,11 +1,12 @@
 """Command that measures what a choice is worth: ablate."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import Made, Setting, nested
+from flows.commands.options import Json, Made, Setting, nested
 
 app = typer.Typer()
 
@@ -28,6 +29,7 @@ def ablate(
         typer.Option(help="An identity: instead, the losses of its head (table VI), 5 min a row."),
     ] = None,
     train: Setting = None,
+    as_json: Json = False,
 ) -> None:
     """Ablations of the audio-expression network (the paper's tables IV and VI), with seeds and
     spread; or of a head's losses. Killed, the same command goes on.
@@ -38,7 +40,7 @@ def ablate(
     """
     settings = nested(train)
     if head is not None:
-        _ablate_head(store, out, head, profile, settings)
+        _ablate_head(store, out, head, profile, settings, as_json)
         return
     if unknown := sorted(set(settings) - {"network"}):
         raise typer.BadParameter(f"--train {unknown[0]}...: choose network.NAME")
@@ -64,7 +66,8 @@ def ablate(
             settings=settings.get("network", {}) | {"steps": steps},
         ),
     )
-    typer.echo("\n".join(f"{kind}: {path}" for kind, path in paths.items()))
+    plain = "\n".join(f"{kind}: {path}" for kind, path in paths.items())
+    typer.echo(json.dumps(paths) if as_json else plain)
 
 
 def _ablate_head(
@@ -73,6 +76,7 @@ def _ablate_head(
     identity: str,
     profile: str | None,
     settings: dict[str, dict[str, Any]],
+    as_json: bool,
 ) -> None:
     if unknown := sorted(set(settings) - {"head"}):
         raise typer.BadParameter(f"--train {unknown[0]}...: with --head, choose head.NAME")
@@ -83,4 +87,5 @@ def _ablate_head(
     config = HeadAblationConfig(
         store=store, out=out, identity=identity, profile=profile, settings=chosen
     )
-    typer.echo(run(ablate_head, config)["text"])
+    record = run(ablate_head, config)
+    typer.echo(json.dumps(record, default=str) if as_json else record["text"])

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import Json, Override, Profile, Report, Size, Workers, nested
+from flows.commands.options import (
+    Json,
+    Override,
+    Profile,
+    Report,
+    Size,
+    Videos,
+    Workers,
+    nested,
+)
 
 if TYPE_CHECKING:
     from flows.config import PreprocessConfig
@@ -20,7 +29,7 @@ Shots = Annotated[
 
 @app.command()
 def plan(
-    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    folder: Videos,
     store: Annotated[
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
@@ -71,7 +80,7 @@ def plan(
 
 @app.command()
 def preprocess(
-    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    folder: Videos,
     store: Annotated[
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",
@@ -132,7 +141,7 @@ def preprocess(
 
 @app.command()
 def update(
-    folder: Annotated[Path, typer.Argument(help="Folder of videos.")],
+    folder: Videos,
     store: Annotated[
         str, typer.Option(help="Folder or URL of the store.")
     ] = "emohead-output/store",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import EXIT_NOTHING_DONE, Json
+from flows.commands.options import EXIT_NOTHING_DONE, Json, Profile
 
 app = typer.Typer()
 
@@ -14,22 +14,23 @@ app = typer.Typer()
 @app.command()
 def doctor(
     store: Annotated[str | None, typer.Option(help="Look at this store, too.")] = None,
+    profile: Profile = "embedded",
     as_json: Json = False,
 ) -> None:
     """What of this machine works, what is missing, and the cure.
 
-    Exit code 3 if something that is needed is broken.
+    Exit code 3 if something that is needed is broken: for the profile asked for, its weights, too.
 
-    Example: emohead doctor --store out/store
+    Example: emohead doctor --store out/store --profile paper
     """
     from flows.doctor import examine, text
 
-    findings = examine(store)
+    findings = examine(store, profile)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(found) for found in findings]))
     else:
         typer.echo(text(findings))
-    if any(found.state == "broken" for found in findings):
+    if any(found.state == "broken" and found.needed for found in findings):
         raise typer.Exit(EXIT_NOTHING_DONE)
 
 

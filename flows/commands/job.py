@@ -1,5 +1,6 @@
 """Commands of the whole job: demo, run, samples."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +10,13 @@ from flows.commands.options import (
     Audio,
     Emotion,
     Identity,
+    Json,
     Out,
     Override,
     Profile,
     Setting,
     Size,
+    Videos,
     Workers,
     nested,
 )
@@ -21,7 +24,9 @@ from flows.commands.options import (
 app = typer.Typer()
 
 
-def _main_job(config: dict[str, Any], train: list[str] | None, *, own_server: bool = False) -> None:
+def _main_job(
+    config: dict[str, Any], train: list[str] | None, as_json: bool, *, own_server: bool = False
+) -> None:
     settings = nested(train)
     unknown = sorted(set(settings) - {"network", "head"})
     if unknown:
@@ -37,14 +42,17 @@ def _main_job(config: dict[str, Any], train: list[str] | None, *, own_server: bo
         ),
         own_server=own_server,
     )
-    typer.echo(f"video:  {summary['video']}\nreport: {summary['report']}")
+    if as_json:
+        typer.echo(json.dumps(summary, default=str))
+    else:
+        typer.echo(f"video:  {summary['video']}\nreport: {summary['report']}")
 
 
 @app.command()
 def demo(
     out: Out = Path("demo-output"),
     data: Annotated[
-        Path | None, typer.Option("--data", help="Your videos; without it, sample clips.")
+        str | None, typer.Option("--data", help="Your videos; without it, sample clips.")
     ] = None,
     identity: Identity = None,
     audio: Audio = None,
@@ -54,6 +62,7 @@ def demo(
     size: Size = 256,
     override: Override = None,
     train: Setting = None,
+    as_json: Json = False,
 ) -> None:
     """The main job on emohead's own sample clips: videos in, a talking head whose emotion changes
     out.
@@ -62,14 +71,12 @@ def demo(
     """
     config = {"out": out, "data": data, "identity": identity, "audio": audio, "emotion": emotion}
     extra = {"profile": profile, "workers": workers, "size": size, "overrides": nested(override)}
-    _main_job(config | extra, train, own_server=True)
+    _main_job(config | extra, train, as_json, own_server=True)
 
 
 @app.command()
 def run(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder of videos, searched with its sub-folders.")
-    ],
+    folder: Videos,
     out: Out = Path("emohead-output"),
     corpus: Annotated[
         str, typer.Option(help="Naming scheme: auto, plain, mead, ravdess, ...")
@@ -82,6 +89,7 @@ def run(
     size: Size = 256,
     override: Override = None,
     train: Setting = None,
+    as_json: Json = False,
 ) -> None:
     """The main job on your own videos.
 
@@ -89,7 +97,7 @@ def run(
     """
     config = {"out": out, "data": folder, "corpus": corpus, "identity": identity, "audio": audio}
     extra = {"emotion": emotion, "profile": profile, "workers": workers, "size": size}
-    _main_job(config | extra | {"overrides": nested(override)}, train)
+    _main_job(config | extra | {"overrides": nested(override)}, train, as_json)
 
 
 @app.command()
@@ -97,6 +105,7 @@ def samples(
     folder: Annotated[Path, typer.Argument(help="Where the clips go.")],
     size: Size = 256,
     workers: Workers = 2,
+    as_json: Json = False,
 ) -> None:
     """Render the sample clips with their known truth beside them.
 
@@ -105,4 +114,5 @@ def samples(
     from flows.sample_clips import render_samples_into
 
     paths = render_samples_into(folder, size=size, workers=workers)
-    typer.echo(f"{len(paths)} clips in {folder}")
+    clips = [str(path) for path in paths]
+    typer.echo(json.dumps({"clips": clips}) if as_json else f"{len(paths)} clips in {folder}")

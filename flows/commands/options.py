@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,13 @@ EXIT_WRONG_USAGE = 2
 EXIT_NOTHING_DONE = 3
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job writes.")]
+Videos = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of videos, searched with its sub-folders; s3://bucket/folder; or a list of "
+        "URLs, one a line: a local .txt file or https://…"
+    ),
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, max=256, help="Worker processes; one thread each.")
 ]
@@ -28,6 +35,10 @@ Made = Annotated[
 ]
 Size = Annotated[
     int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")
+]
+System = Annotated[
+    Literal["emohead", "moee", "emodiffhead"],
+    typer.Option("--system", help="Whose network: hyperplanes, emotion experts, LSTM generator."),
 ]
 Identity = Annotated[str | None, typer.Option("--identity", help="Whose head speaks.")]
 Audio = Annotated[Path | None, typer.Option("--audio", help="Speech; any file ffmpeg reads.")]

@@ -1,9 +1,12 @@
 """Pages about what was made: `emohead report ...`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.commands.options import Json
 
 app = typer.Typer(help="Write pages about a store.", no_args_is_help=True)
 
@@ -20,6 +23,7 @@ def quality(
     dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
     ref: Annotated[str, typer.Option(help="Branch, tag or snapshot id.")] = "main",
     cards: Annotated[int, typer.Option(min=0, max=2000, help="Clips shown with pictures.")] = 60,
+    as_json: Json = False,
 ) -> None:
     """Quality of every clip on one page: counts, reasons, pictures, curves.
 
@@ -29,4 +33,5 @@ def quality(
     """
     from flows.report_qc import write_quality_page
 
-    typer.echo(f"wrote {write_quality_page(store, out, dataset, ref, cards=cards)}")
+    page = str(write_quality_page(store, out, dataset, ref, cards=cards))
+    typer.echo(json.dumps({"page": page}) if as_json else f"wrote {page}")

@@ -62,6 +62,7 @@ def add(
     link: Annotated[
         bool, typer.Option("--link", help="Link the files instead of copying them.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Take weights you have fetched: check their hashes, copy them, record them.
 
@@ -70,6 +71,9 @@ def add(
     from pipeline.weights import Shelf
 
     record = Shelf.usual().add(name, path, like, link)
+    if as_json:
+        typer.echo(json.dumps({"name": record.name, "sha256": dict(record.files)}))
+        return
     for file, digest in record.files.items():
         typer.echo(f"{digest}  {record.name}/{file}")
 
@@ -107,6 +111,7 @@ def check(
     names: Annotated[
         list[str] | None, typer.Argument(help="Weights to check; none named: all there are.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Hash every file again and hold it against what was recorded.
 
@@ -117,9 +122,12 @@ def check(
     shelf = Shelf.usual()
     chosen = names or [record.name for record in shelf.records()]
     wrong = {name: shelf.check(name) for name in chosen}
-    for name, reasons in wrong.items():
-        typer.echo(f"{name}: " + ("; ".join(reasons) or "as recorded"))
-    if not chosen:
-        typer.echo(f"no weights in {shelf.folder}")
+    if as_json:
+        typer.echo(json.dumps({"folder": str(shelf.folder), "wrong": wrong}))
+    else:
+        for name, reasons in wrong.items():
+            typer.echo(f"{name}: " + ("; ".join(reasons) or "as recorded"))
+        if not chosen:
+            typer.echo(f"no weights in {shelf.folder}")
     if any(wrong.values()):
         raise typer.Exit(EXIT_NOTHING_DONE)

@@ -1,13 +1,14 @@
 """What a run cost: counted while it goes, kept with its commits, said at its end."""
 
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows.telemetry.metrics import metrics, result_of
-from flows.telemetry.reasons import counted, kind_of
-from flows.telemetry.run_log import tell
+from flows.telemetry.metrics import measure_for, metrics, result_of
+from flows.telemetry.reasons import counted
+from flows.telemetry.run_log import log_to, logs, tell
 from pipeline.clock import FPS
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 MOST_REASONS = 20
 """Kinds of reasons a commit keeps."""
+
+
+def as_the_environment_says() -> None:
+    """Log and count for a flow that no command line began: a Prefect worker's."""
+    if (target := os.environ.get("EMOHEAD_LOG_JSON")) and not logs():
+        log_to(target)
+    if (target := os.environ.get("EMOHEAD_METRICS")) and metrics() is None:
+        measure_for(target)
 
 
 @dataclass
@@ -40,7 +49,8 @@ class Ledger:
     """Seconds of each."""
 
     def __post_init__(self) -> None:
-        """Say that it begins."""
+        """Say that it begins, where the command line or the environment asks for it."""
+        as_the_environment_says()
         self._say("run began", clips=self.planned, workers=self.workers)
         if (told := metrics()) is not None:
             told.workers.set(self.workers)
@@ -151,6 +161,3 @@ def cost_text(cost: dict[str, Any]) -> str:
 def mib(size: int) -> str:
     """Bytes for people."""
     return f"{size / 2**20:.1f} MiB"
-
-
-__all__ = ["Ledger", "cost_text", "kind_of"]

@@ -46,6 +46,11 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+def logs() -> bool:
+    """Whether events are written as lines already."""
+    return any(isinstance(handler.formatter, JsonLines) for handler in LOG.handlers)
+
+
 def log_to(target: str) -> None:
     """Write events to a file (appended), or with "-" to standard error, from now on.
 

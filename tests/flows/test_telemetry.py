@@ -146,6 +146,20 @@ def test_lines_have_the_same_fields_whatever_happened(tmp_path: Path) -> None:
         log_to(str(tmp_path / "no" / "run.jsonl"))
 
 
+def test_a_workers_environment_counts_as_a_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOHEAD_LOG_JSON", str(tmp_path / "run.jsonl"))
+    monkeypatch.setenv("EMOHEAD_METRICS", str(tmp_path / "m.prom"))
+    for run in ("one", "two"):
+        Ledger(run, "/store", "clips", workers=1, planned=0).ended()
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert [(line["run"], line["event"]) for line in lines] == [
+        ("one", "run began"), ("one", "run ended"), ("two", "run began"), ("two", "run ended"),
+    ]  # fmt: skip
+    assert (tmp_path / "m.prom").is_file()
+
+
 def test_rejections_are_told_by_reason() -> None:
     told = [{"clip": f"{n}.mp4", "feature": "audio", "reason": "no sound"} for n in range(5)]
     told.append({"clip": "x.mp4", "feature": "all", "reason": "no face"})
