@@ -108,7 +108,7 @@ def parts(args: argparse.Namespace) -> None:
         if scene.torso is not None:
             scene.torso.layer = timed("torso layer, read", scene.torso.layer)  # type: ignore[method-assign]
         scene_module.over = timed("composition", scene_module.over)
-        segments = Segments(work / "pieces", scene.size, request.coding)
+        segments = Segments(work / "pieces", scene.size, request.coding, request.frames)
         write = timed("into the video encoder", segments.write)
         began = time.perf_counter()
         for frame in scene.frames():
@@ -118,7 +118,7 @@ def parts(args: argparse.Namespace) -> None:
 
         def finish() -> None:
             sound = write_soundtrack(args.audio, work / "sound", request.frames)
-            segments.join(joined, sound, tags("benchmark", {}), request.frames)
+            segments.join(joined, sound, tags("benchmark", {}))
             add_xmp(joined, xmp_packet("benchmark", {}))
             if why_not(joined) is None:
                 sign(joined, work / "signed.mp4", "v.mp4", ("benchmark", "1"), {})

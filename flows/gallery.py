@@ -194,7 +194,7 @@ def sweep(
         work = Path(folder)
         with (
             step("gallery: video", total=frames, unit="frames") as bar,
-            Segments(work / "pieces", side, coding_of(video)) as segments,
+            Segments(work / "pieces", side, coding_of(video), frames) as segments,
         ):
             for value in strength:
                 canvas = np.zeros((side, side, 3), np.uint8)

@@ -151,7 +151,7 @@ def render_video(
     stage = staged(config, snapshot, spoken.alpha, course, background)
     frames = len(spoken.alpha)
     began = time.monotonic()
-    with Segments(folder / "pieces", stage.scene.size, request.coding) as segments:
+    with Segments(folder / "pieces", stage.scene.size, request.coding, frames) as segments:
         there = segments.done
         note = f"{there} of {frames} were there" if there else ""
         with step("render video", total=frames - there, unit="frames") as bar:

@@ -40,8 +40,7 @@ class Coding:
         return 4 if self.transparent else 3
 
 
-# Without B-frames decoding order is display order: pieces of any length join without a gap.
-_H264 = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 18, "preset": "veryfast", "bf": 0}
+_H264 = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 18, "preset": "veryfast"}
 _AAC = {"acodec": "aac", "audio_bitrate": "160k"}
 _VP9 = {
     "vcodec": "libvpx-vp9",

@@ -23,6 +23,9 @@ from render.video import VideoWriter, arguments, check_size
 
 LENGTH = 100
 """Frames of a piece: 4 s. What a kill costs at most; each piece starts an ffmpeg (about 40 ms)."""
+LEAST = 8
+"""Frames of the last piece: fewer are added to the one before. H.264 of one or two frames has no
+reordering delay as longer pieces have, and would join with a gap in the decoding order."""
 
 _NAME = re.compile(r"(\d{7})-(\d{7})")
 
@@ -30,8 +33,10 @@ _NAME = re.compile(r"(\d{7})-(\d{7})")
 class Segments:
     """The pieces of one video; writing goes on after the last whole one."""
 
-    def __init__(self, folder: Path, size: int, coding: Coding, length: int = LENGTH) -> None:
-        """Take stock of `folder`, which is made if need be.
+    def __init__(
+        self, folder: Path, size: int, coding: Coding, frames: int, length: int = LENGTH
+    ) -> None:
+        """Take stock of `folder`, which is made if need be, for a video of `frames`.
 
         Pieces behind a gap, damaged ones and drafts are removed.
 
@@ -42,6 +47,7 @@ class Segments:
         self.folder = folder
         self.size = size
         self.coding = coding
+        self.frames = frames
         self.length = length
         folder.mkdir(parents=True, exist_ok=True)
         self._whole = self._take_stock()
@@ -62,7 +68,7 @@ class Segments:
             self._writer = VideoWriter(draft, self.size, transparent=self.coding.transparent)
         self._writer.write(frame)
         self.done += 1
-        if self.done - self._first == self.length:
+        if self.done - self._first >= self.length and self.frames - self.done >= LEAST:
             self.finish()
 
     def finish(self) -> None:
@@ -91,13 +97,14 @@ class Segments:
             self._writer.abandon()
             self._writer = None
 
-    def join(self, out: Path, sound: Soundtrack | None, tags: dict[str, str], frames: int) -> None:
+    def join(self, out: Path, sound: Soundtrack | None, tags: dict[str, str]) -> None:
         """All pieces in one file, with sound and metadata; pictures are copied as they are.
 
         Raises:
-            VideoError: the pieces hold another number of frames than `frames`, the sound is of
-                another length, or ffmpeg failed.
+            VideoError: frames are missing or too many, the sound is of another length, or ffmpeg
+                failed.
         """
+        frames = self.frames
         if self.done != frames:
             raise VideoError(
                 f"{out}: {self.done} of {frames} frames are written; render the rest first"

@@ -30,7 +30,7 @@ def finished(
     """
     tool = " ".join(TOOL)
     joined = folder / f"joined{segments.coding.suffix}"
-    segments.join(joined, sound, tags(tool, origin), segments.done)
+    segments.join(joined, sound, tags(tool, origin))
     marks: dict[str, Any] = {"tags": True, "xmp": add_xmp(joined, xmp_packet(tool, origin))}
     if not credentials:
         return joined, marks | {"c2pa": "not signed: switched off"}

@@ -348,7 +348,7 @@ def test_memory_does_not_grow_with_the_video(world: Path, short: Path, tmp_path:
         grey = opened_background(config, snapshot, frames)
         stage = staging.staged(config, snapshot, alpha, course, grey)
         tracemalloc.start()
-        with Segments(tmp_path / str(frames), 64, coding_of(config.out)) as segments:
+        with Segments(tmp_path / str(frames), 64, coding_of(config.out), frames) as segments:
             for frame in stage.scene.frames():
                 segments.write(frame)
         highest = tracemalloc.get_traced_memory()[1]

@@ -71,9 +71,9 @@ def test_a_damaged_file_gets_no_xmp(video: Path) -> None:
 
 
 def test_webm_says_it_in_its_tags(tmp_path: Path) -> None:
-    with Segments(tmp_path / "p", 32, coding_of(Path("x.webm"))) as segments:
+    with Segments(tmp_path / "p", 32, coding_of(Path("x.webm")), 1) as segments:
         segments.write(np.zeros((32, 32, 3), np.uint8))
-    segments.join(tmp_path / "v.webm", None, tags("emohead 1", MADE), 1)
+    segments.join(tmp_path / "v.webm", None, tags("emohead 1", MADE))
     assert not add_xmp(tmp_path / "v.webm", b"x")
     with av.open(str(tmp_path / "v.webm")) as file:
         told = {name.lower(): value for name, value in file.metadata.items()}

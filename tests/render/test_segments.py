@@ -34,7 +34,7 @@ def frame(i: int, channels: int = 3) -> np.ndarray:
 
 def grow(folder: Path, frames: int, suffix: str = ".mp4", transparent: bool = False) -> Segments:
     coding = coding_of(Path("x" + suffix), transparent)
-    with Segments(folder, SIZE, coding, length=8) as segments:
+    with Segments(folder, SIZE, coding, frames, length=8) as segments:
         for i in range(segments.done, frames):
             segments.write(frame(i, coding.channels))
     return segments
@@ -58,24 +58,24 @@ def rgba(path: Path) -> np.ndarray:
     return np.frombuffer(raw.stdout, np.uint8).reshape(-1, SIZE, SIZE, 4)
 
 
-@pytest.mark.parametrize("frames", [17, 21, 24])  # a last piece of one frame, of some, a whole one
+@pytest.mark.parametrize("frames", [1, 17, 23, 24])  # a last piece never shorter than eight
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm"])
 def test_pieces_become_one_video_of_every_frame(suffix: str, frames: int, tmp_path: Path) -> None:
     segments = grow(tmp_path / "pieces", frames, suffix)
-    assert len(list((tmp_path / "pieces").iterdir())) == 3
+    assert len(list((tmp_path / "pieces").iterdir())) == max(1, frames // 8)
     out = tmp_path / f"out{suffix}"
-    segments.join(out, None, {}, frames)
+    segments.join(out, None, {})
     np.testing.assert_allclose(shown(out), 20 + 5 * np.arange(frames), atol=3)
     with av.open(str(out)) as file:
         order = [p.dts for p in file.demux(video=0) if p.size and p.dts is not None]
-        assert len(set(np.diff(order))) == 1  # no gap where pieces meet
+        assert len(set(np.diff(order))) <= 1  # no gap where pieces meet
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".webm"])
 def test_transparency_survives_coding_and_joining(suffix: str, tmp_path: Path) -> None:
     segments = grow(tmp_path / "pieces", 11, suffix, transparent=True)
     out = tmp_path / f"out{suffix}"
-    segments.join(out, None, {}, 11)
+    segments.join(out, None, {})
     frames = rgba(out)
     assert len(frames) == 11
     assert frames[:, 2, 2, 3].max() <= 2
@@ -89,13 +89,13 @@ def test_h264_cannot_be_transparent_and_an_unknown_ending_is_named() -> None:
     with pytest.raises(VideoError, match=r"the ending \.avi says no way.*\.mp4, \.mov, \.webm"):
         coding_of(Path("out.avi"))
     with pytest.raises(VideoError, match=r"33 px; an even size is needed.*take 32 or 34"):
-        Segments(Path("nowhere"), 33, coding_of(Path("x.mp4")))
+        Segments(Path("nowhere"), 33, coding_of(Path("x.mp4")), 9)
 
 
 CHILD = """
 import sys, time; from pathlib import Path; import numpy as np
 from render.codings import coding_of; from render.segments import Segments
-with Segments(Path(sys.argv[1]), 32, coding_of(Path("x.mp4")), length=8) as segments:
+with Segments(Path(sys.argv[1]), 32, coding_of(Path("x.mp4")), 40, length=8) as segments:
     for i in range(segments.done, 40):
         segments.write(np.full((32, 32, 3), 20 + 5 * i, np.uint8)); time.sleep(0.02)
 """
@@ -111,11 +111,11 @@ def test_after_a_kill_the_rest_is_written_and_the_file_is_the_same_byte_for_byte
         time.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    left = Segments(pieces, SIZE, coding_of(Path("x.mp4")), length=8).done
+    left = Segments(pieces, SIZE, coding_of(Path("x.mp4")), 40, length=8).done
     assert 16 <= left < 40
     assert left % 8 == 0
-    grow(pieces, 40).join(tmp_path / "killed.mp4", None, {"comment": "c"}, 40)
-    grow(tmp_path / "whole", 40).join(tmp_path / "whole.mp4", None, {"comment": "c"}, 40)
+    grow(pieces, 40).join(tmp_path / "killed.mp4", None, {"comment": "c"})
+    grow(tmp_path / "whole", 40).join(tmp_path / "whole.mp4", None, {"comment": "c"})
     assert (tmp_path / "killed.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
@@ -125,16 +125,17 @@ def test_a_damaged_piece_and_what_follows_a_gap_are_written_again(tmp_path: Path
     assert names == [f"{8 * i:07d}-{8 * i + 7:07d}.mp4" for i in range(4)]
     whole = (tmp_path / names[1]).read_bytes()
     (tmp_path / names[1]).write_bytes(whole[: len(whole) // 2])
-    assert Segments(tmp_path, SIZE, coding_of(Path("x.mp4"))).done == 8
+    assert Segments(tmp_path, SIZE, coding_of(Path("x.mp4")), 32).done == 8
     assert sorted(path.name for path in tmp_path.glob("0*")) == names[:1]
 
 
 def test_wrong_counts_are_refused(tmp_path: Path) -> None:
     segments = grow(tmp_path / "pieces", 10)
-    with pytest.raises(VideoError, match="10 of 12 frames are written"):
-        segments.join(tmp_path / "out.mp4", None, {}, 12)
     with pytest.raises(VideoError, match="10 frames, sound for 9"):
-        segments.join(tmp_path / "out.mp4", Soundtrack(tmp_path / "s", 1, 9), {}, 10)
+        segments.join(tmp_path / "out.mp4", Soundtrack(tmp_path / "s", 1, 9), {})
+    segments.frames = 12
+    with pytest.raises(VideoError, match="10 of 12 frames are written"):
+        segments.join(tmp_path / "out.mp4", None, {})
     assert pictures_in(tmp_path / "nothing.mp4") == 0
 
 
@@ -175,13 +176,13 @@ def test_a_clap_is_heard_in_the_frame_that_flashes(
     frames = len(heard) // 640
     assert abs(onset(heard, 16_000) - 0.84) < 0.002
     kind = coding_of(Path("x" + suffix))
-    with Segments(tmp_path / "pieces", SIZE, kind, length=10) as segments:
+    with Segments(tmp_path / "pieces", SIZE, kind, frames, length=10) as segments:
         for i in range(frames):
             segments.write(np.full((SIZE, SIZE, 3), 220 if i == 21 else 30, np.uint8))
     sound = write_soundtrack(source, tmp_path / "sound", frames)
     assert (tmp_path / "sound").stat().st_size == frames * PER_FRAME * channels * 2
     out = tmp_path / f"out{suffix}"
-    segments.join(out, sound, {}, frames)
+    segments.join(out, sound, {})
 
     flash = int(np.argmax(shown(out)))
     with av.open(str(out)) as file:
