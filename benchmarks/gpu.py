@@ -22,9 +22,9 @@ import torch
 from benchmarks.synthetic_head import synthetic_head
 from flows.presets import configured, head_settings
 from render.cameras import head_box, visual_hull
-from render.engine import StepPlan
 from render.engine_fused import FusedEngine
 from render.engine_torch import TorchEngine
+from render.engine_types import StepPlan
 from render.hash_grid import HashGrid
 from render.hash_grid_tcnn import why_not
 from render.head import Head
@@ -50,10 +50,12 @@ class Sizes:
     frame: int
     frames: int
     rays: tuple[int, ...]
-    points: int
     seconds: float
     """Of each speed measurement."""
     training: float
+    """Seconds of the short training."""
+    scored: int
+    """Held-out frames scored after it."""
     config: HeadConfig
 
 
@@ -61,7 +63,7 @@ def sizes(dry: bool, training: float) -> Sizes:
     """The real ones, or small ones on the CPU."""
     config = configured(HeadConfig, head_settings("gpu"), {"refine": None, "board": False}, "head")
     if not dry:
-        return Sizes("cuda", 512, 200, (4096, 16_384, 65_536), 1 << 20, 3.0, training, config)
+        return Sizes("cuda", 512, 200, (4096, 16_384, 65_536), 3.0, training, 8, config)
     grid = replace(config.field.grid, levels=4, log2_entries=12)
     small = replace(
         config,
@@ -69,10 +71,10 @@ def sizes(dry: bool, training: float) -> Sizes:
         field=replace(config.field, grid=grid),
         graphs=False,
         march_steps=24,
-        rays=512,
+        rays=128,
         preview_every=0.0,
     )
-    return Sizes("cpu", 48, 60, (256, 1024), 1 << 12, 0.3, min(training, 4.0), small)
+    return Sizes("cpu", 32, 60, (64, 128), 0.05, min(training, 1.0), 2, small)
 
 
 def rate(work: Callable[[], int], seconds: float, device: str) -> float:
@@ -105,7 +107,7 @@ def scene(s: Sizes, config: HeadConfig) -> tuple[HeadData, Any, np.ndarray]:
 def parity(s: Sizes) -> list[dict[str, Any]]:
     """Difference of gradients relative to their size (both as norms), the worst group of
     parameters; same rays and weights. float32 marching meets a cell wall now and then."""
-    config = replace(s.config, precision="float32", graphs=False, rays=1024)
+    config = replace(s.config, precision="float32", graphs=False, rays=4 * s.rays[0])
     config = replace(config, field=replace(config.field, coefficients=2))
     data, box, hull = scene(s, config)
     fused = FusedEngine(replace(config, device="cpu"), data, box, hull)
@@ -186,7 +188,7 @@ def training_rate(engine: TorchEngine, config: HeadConfig, s: Sizes) -> dict[str
         number += 1
         return 1
 
-    for _ in range(3 * config.occupancy.warm_up if s.device == "cuda" else 20):
+    for _ in range(3 * config.occupancy.warm_up if s.device == "cuda" else 4):
         step()
     engine.sums()
     before = number
@@ -242,7 +244,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         config = replace(s.config, seconds=s.training, steps=1 << 30)
         head = train_head(data, config, Path(folder))
-    score = score_head(head, data, 8)
+    score = score_head(head, data, s.scored)
     row = {"training_seconds": s.training, "steps": head.facts["steps"]}
     tell([row | {"psnr": score.psnr, "nearest_psnr": score.nearest_psnr}])
     tell(rendering(s, head, data))

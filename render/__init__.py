@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from render.backdrop import TorsoLayers, background_plate
     from render.compositing import compose
     from render.field import Field, FieldConfig
-    from render.hash_grid import HashGrid, HashGridConfig
+    from render.hash_grid import HashGrid
+    from render.hash_grid_config import HashGridConfig
     from render.head import Head, load_head
     from render.head_config import HeadConfig, RefineConfig
     from render.head_data import HeadData, hold_out
@@ -25,7 +26,7 @@ _PLACES = {
     "Field": "render.field",
     "FieldConfig": "render.field",
     "HashGrid": "render.hash_grid",
-    "HashGridConfig": "render.hash_grid",
+    "HashGridConfig": "render.hash_grid_config",
     "Head": "render.head",
     "HeadConfig": "render.head_config",
     "RefineConfig": "render.head_config",

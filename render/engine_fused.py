@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from render.cameras import Box
-from render.engine import PictureRays, StepPlan
+from render.engine_types import PictureRays, StepPlan
 from render.field import Field
 from render.fused import TILE, FusedField, RayBatch, StepReport, optimise
 from render.head_config import HeadConfig

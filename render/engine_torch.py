@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from render.cameras import Box
-from render.engine import PictureRays, StepPlan
+from render.engine_types import PictureRays, StepPlan
 from render.errors import BackendError
 from render.field import Field
 from render.fused import StepReport

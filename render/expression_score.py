@@ -100,10 +100,12 @@ def score_expression(
         mask = head_mask(test.labels[i])[..., None]
         return find(compose(rgb, opacity, np.where(mask, plate, test.frames[i])))
 
-    truth = np.stack([find(test.frames[i]) for i in rows])
-    own = np.stack([shown(i, test.alpha[i]) for i in rows])
-    fixed = np.stack([shown(i, neutral) for i in rows])
-    swapped = np.stack([shown(j, test.alpha[i]) for i, j in zip(rows, others, strict=True)])
+    own_rows, other_rows = rows.tolist(), others.tolist()
+    truth = np.stack([find(test.frames[i]) for i in own_rows])
+    own = np.stack([shown(i, test.alpha[i]) for i in own_rows])
+    fixed = np.stack([shown(i, neutral) for i in own_rows])
+    pairs = zip(own_rows, other_rows, strict=True)
+    swapped = np.stack([shown(j, test.alpha[i]) for i, j in pairs])
     fixed_elsewhere = fixed[np.roll(np.arange(len(rows)), len(rows) // 2)]
     found = np.isfinite(np.stack([truth, own, fixed, swapped, fixed_elsewhere])).all((0, 2, 3))
     if not found.any():

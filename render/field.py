@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from render.errors import ConfigError
 from render.expression_grid import DISPLACEMENT, DISPLACEMENT_SCALE, ExpressionGrid
-from render.hash_grid import Backend, HashGrid, HashGridConfig
+from render.hash_grid import Backend, HashGrid
+from render.hash_grid_config import HashGridConfig
 from render.sh import spherical_harmonics
 
 RAW_DENSITY_LIMIT = 15.0

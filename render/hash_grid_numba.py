@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from render.hash_grid import GridGeometry, HashGridConfig
+from render.hash_grid_config import GridGeometry, HashGridConfig
 from render.kernels.hash_points import encode_points, encode_points_grad
 from render.threads import default_threads, run_slices, slices
 

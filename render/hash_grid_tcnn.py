@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 
 
 def why_not(params: Tensor) -> str | None:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from render.hash_grid import GridGeometry, HashGridConfig, grid_geometry
+from render.hash_grid_config import GridGeometry, HashGridConfig, grid_geometry
 
 PRIMES = (1, 2654435761, 805459861, 3674653429, 2097192037, 1434869437, 2165219737)
 _UINT32 = 0xFFFFFFFF

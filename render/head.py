@@ -15,7 +15,7 @@ from render.cameras import Box, camera_rays, pixel_grid
 from render.errors import HeadFolderError, RenderError
 from render.field import Field, FieldConfig
 from render.fused import FusedField
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.sh import spherical_harmonics
 from render.torch_field import TorchField, device_of
 

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from render.errors import ConfigError
 from render.field import FieldConfig
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.occupancy import OccupancyConfig
 from render.ray_sampling import SamplingConfig
+from render.torso_field import TorsoConfig
 
 EngineName = Literal["auto", "numba", "torch"]
 Precision = Literal["float32", "bfloat16"]
@@ -70,6 +71,8 @@ class HeadConfig:
     """Empty-space skipping."""
     refine: RefineConfig | None = None
     """The second stage; None: photometric to the end."""
+    torso: TorsoConfig | None = None
+    """A torso that answers to any pose, learned after the head; None: that of recorded frames."""
     steps: int = 6000
     """Optimiser steps."""
     seconds: float | None = None
@@ -149,6 +152,7 @@ class HeadConfig:
             "sampling": SamplingConfig,
             "occupancy": OccupancyConfig,
             "refine": RefineConfig,
+            "torso": TorsoConfig,
         }
         made_now: dict[str, Any] = {}
         for name, value in settings.items():

@@ -3,8 +3,7 @@
 Not a grid of density but of visibility: the largest rendering weight any training sample had in
 the cell lately. The inside and the back of a head are as dense as its face, but no talking-head
 camera ever sees them; leaving them out halves the samples of a ray, and the weights cost nothing
-(training computes them anyway). Cells around what is seen let the surface move, and keep the soft
-rim of the hair, whose samples each weigh little, from being cut along cell walls.
+(training computes them anyway). One cell of growth around what is seen lets the surface move.
 """
 
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ class OccupancyConfig:
     """Steps between updates."""
     decay: float = 0.85
     """What is left of a cell's old value at an update."""
-    threshold: float = 0.01
+    threshold: float = 0.03
     """A cell is occupied where a sample had more than this share of its ray's colour."""
     warm_up: int = 100
     """Steps during which every cell of the hull stays occupied."""
     growth: int = 1
-    """Cells by which what is seen grows in every direction, diagonals included."""
+    """Cells by which what is seen grows, from wall to wall."""
 
     def __post_init__(self) -> None:
         """Refuse a grid that could never be marched through."""
@@ -69,13 +68,12 @@ class Occupancy:
 
 
 def grown(mask: Bool[np.ndarray, "z y x"], cells: int) -> Bool[np.ndarray, "z y x"]:
-    """The mask grown by `cells` in every direction, diagonals included: axis after axis."""
+    """The mask with every cell that is at most `cells` steps through walls away from it."""
     for _ in range(cells):
+        out = mask.copy()
         for axis in range(mask.ndim):
-            m = np.moveaxis(mask, axis, 0)
-            out = mask.copy()
-            o = np.moveaxis(out, axis, 0)
+            m, o = np.moveaxis(mask, axis, 0), np.moveaxis(out, axis, 0)
             o[1:] |= m[:-1]
             o[:-1] |= m[1:]
-            mask = out
+        mask = out
     return mask

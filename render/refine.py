@@ -18,7 +18,7 @@ from pipeline.weights import Shelf
 from render.backdrop import background_plate
 from render.cameras import Box, camera_rays, pixel_grid
 from render.clip_rn50 import Clip, load_clip, tokens_of
-from render.engine import PictureEngine, PictureRays
+from render.engine_types import PictureEngine, PictureRays
 from render.head_config import HeadConfig, RefineConfig
 from render.head_data import HeadData
 from render.masks import head_mask

@@ -35,7 +35,12 @@ class DeviceOccupancy:
         self.values.copy_(torch.maximum(self.values * self.config.decay, self.seen))
         self.seen.zero_()
         if step >= self.config.warm_up:
-            seen = (self.values > self.config.threshold)[None, None].float()
-            side = 2 * self.config.growth + 1
-            grown = torch.nn.functional.max_pool3d(seen, side, 1, self.config.growth)
-            self.mask.copy_((grown[0, 0] > 0) & self.hull)
+            seen = self.values > self.config.threshold
+            for _ in range(self.config.growth):
+                out = seen.clone()
+                for axis in range(3):
+                    m, o = seen.movedim(axis, 0), out.movedim(axis, 0)
+                    o[1:] |= m[:-1]
+                    o[:-1] |= m[1:]
+                seen = out
+            self.mask.copy_(seen & self.hull)

@@ -13,7 +13,8 @@ from render import checkpoint
 from render.cameras import head_box, visual_hull
 from render.checkpoint import CHECKPOINT, Standing
 from render.compositing import compose
-from render.engine import Engine, StepPlan, make_engine
+from render.engine import make_engine
+from render.engine_types import Engine, StepPlan
 from render.errors import TrainingError
 from render.fused import StepReport
 from render.head import Head
@@ -22,6 +23,7 @@ from render.head_data import HeadData
 from render.masks import head_mask
 from render.occupancy import grown
 from render.refine import Refiner
+from render.torso_field import train_torso
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (step, total steps, metrics); with a time budget the total is an estimate."""
@@ -129,6 +131,8 @@ def train_head(
         "notes": run.notes,
         "curve": run.curve,
     }
+    if config.torso is not None:
+        train_torso(train, box, config.torso, config.seed).save(folder)
     mask = engine.mask()
     head = Head(
         engine.finish(), box, mask, train.focal / train.size, 1.0 / config.march_steps, facts

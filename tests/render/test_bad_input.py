@@ -14,11 +14,11 @@ import pytest
 
 from benchmarks.synthetic_head import synthetic_head
 from render.checkpoint import CHECKPOINT
-from render.engine import StepPlan
 from render.engine_fused import FusedEngine
+from render.engine_types import StepPlan
 from render.errors import ConfigError, HeadDataError, TrainingError
 from render.field import FieldConfig
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.head import load_head
 from render.head_config import HeadConfig
 from render.head_data import HeadData

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from render.cameras import camera_rays, head_box, pixel_grid, visual_hull
-from render.engine import PictureRays, StepPlan, make_engine
+from render.engine import make_engine
 from render.engine_fused import FusedEngine
 from render.engine_torch import TorchEngine
+from render.engine_types import PictureRays, StepPlan
 from render.errors import BackendError
 from render.field import FieldConfig
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.head import load_head
 from render.head_config import HeadConfig
 from render.head_data import HeadData
@@ -252,16 +253,15 @@ def test_occupancy_on_a_device_is_occupancy() -> None:
     assert not theirs.mask.all()
 
 
-def test_growth_is_the_box_around(data: HeadData) -> None:
+def test_growth_goes_through_walls() -> None:
     mask = np.zeros((7, 7, 7), bool)
     mask[3, 3, 3] = mask[0, 6, 0] = True
-    out = grown(mask, 1)
-    assert out.sum() == 27 + 8
+    assert grown(mask, 1).sum() == 7 + 4
+    assert grown(mask, 2).sum() == 25 + 10  # |x| + |y| + |z| <= 2: all of it, and one octant
     assert grown(mask, 0) is mask
-    assert out[4, 4, 4]  # diagonals included
 
 
-LEARNING = replace(CONFIG, device="cpu", steps=120, rays=256, report_every=60)
+LEARNING = replace(CONFIG, device="cpu", steps=50, rays=128, report_every=25)
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ def test_the_portable_engine_learns_as_the_compiled_one(
     config = replace(LEARNING, engine="torch", precision=precision)
     told: list[dict[str, float]] = []
     head = train_head(whole, config, tmp_path, lambda s, t, m: told.append(m))
-    assert told[-1]["psnr"] > told[0]["psnr"] + 1
+    assert told[-1]["psnr"] > told[0]["psnr"] + 0.5
     assert score_head(head, whole, 3).psnr == pytest.approx(compiled_score, abs=0.7)
     again = load_head(tmp_path, threads=1, device="cpu")
     a, _ = head.render(whole.cameras[2], whole.alpha[2], 32)

@@ -6,7 +6,7 @@ import torch
 
 from render.field import Field, FieldConfig
 from render.fused import FusedField, RayBatch
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.sh import spherical_harmonics
 from render.torch_rays import ray_loss
 from render.volume import render_packed, render_weights

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from render.errors import BackendError, ConfigError
-from render.hash_grid import HashGrid, HashGridConfig, grid_geometry, resolve_backend
+from render.hash_grid import HashGrid, resolve_backend
+from render.hash_grid_config import HashGridConfig, grid_geometry
 from render.kernels.hash_tile import encode, encode_grad
 
 PRIMES = [1, 2654435761, 805459861]

@@ -16,10 +16,10 @@ from pipeline.face.ddfa_net import MobileNet
 from pipeline.weights import Shelf
 from render.cameras import head_box
 from render.clip_rn50 import Clip, PictureEncoder, load_clip, tokens_of
-from render.engine import PictureEngine
+from render.engine_types import PictureEngine
 from render.errors import ConfigError
 from render.field import FieldConfig
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.head_config import HeadConfig, RefineConfig
 from render.head_data import HeadData
 from render.masks import head_mask
@@ -206,7 +206,11 @@ def shelf_with(tmp_path: Path, clip: bool, shapes: bool) -> Shelf:
         folder = tmp_path / "tddfa"
         folder.mkdir()
         torch.manual_seed(1)
-        torch.save(MobileNet(0.5).state_dict(), folder / "mb1_120x120.pth")
+        network = MobileNet(0.5)
+        for part in network.modules():  # PyTorch's own start fades out over so many layers
+            if isinstance(part, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(part.weight)
+        torch.save(network.state_dict(), folder / "mb1_120x120.pth")
         mean, std = np.zeros(62, np.float32), np.full(62, 1e5, np.float32)
         np.savez(folder / "param_mean_std_62d_120x120.npz", mean=mean, std=std)
         shelf.add("3ddfa_small", folder, like="3ddfa_mb1")

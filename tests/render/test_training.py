@@ -14,7 +14,7 @@ from render.expression_score import MOUTH as MOUTH_POINTS
 from render.expression_score import score_expression
 from render.field import FieldConfig
 from render.fused import FusedField, StepReport
-from render.hash_grid import HashGridConfig
+from render.hash_grid_config import HashGridConfig
 from render.head import Head, load_head
 from render.head_config import HeadConfig
 from render.head_data import HeadData
