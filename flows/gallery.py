@@ -13,6 +13,7 @@ from pydantic import Field
 
 from flows.config import SynthesizeConfig
 from flows.config_base import FlowConfig
+from flows.errors import NothingToDo
 from flows.progress import step
 from flows.store_features import named
 from flows.synthesis.driving import driving
@@ -82,11 +83,16 @@ def gallery(config: GalleryConfig) -> dict[str, Any]:
         Paths and what is shown, JSON-able.
 
     Raises:
-        NothingToDo: the identity has no head, or no clip that shows it.
+        NothingToDo: the identity has no head, no emotion, or no clip that shows it.
     """
     find_head(config.head, config.identity)
     checkpoint = load(config.network)
     tags = sorted(merged_planes(checkpoint.planes, config.identity, checkpoint.train.planes).planes)
+    if not tags:
+        raise NothingToDo(
+            f"identity {config.identity!r} has no hyperplane in {config.network}, so no emotion to "
+            "show; fit them on clips of several emotions and train the network again"
+        )
     cache = Cache.open(config.store)
     snapshot = cache.snapshot(config.ref)
     wanted = SynthesizeConfig(

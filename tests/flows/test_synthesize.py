@@ -24,6 +24,7 @@ import flows.synthesis.staging as staging
 from flows import cli
 from flows.errors import FlowError, NothingToDo
 from flows.features import FeatureNames
+from flows.gallery import GalleryConfig, gallery
 from flows.orchestra import call
 from flows.synthesis.driving import Body, driving, longest_run, there_and_back
 from flows.synthesis.hearing import heard, joined, pieces
@@ -323,6 +324,25 @@ def test_poses_of_another_clip_and_a_circling_camera(world: Path) -> None:
     assert record["yaw_degrees"][1] == pytest.approx(40, abs=1.5)
     assert record["recorded_yaw_degrees"][1] < 6
     assert record["body"] is None
+
+
+def test_a_gallery_shows_every_emotion_at_every_intensity(world: Path, tmp_path: Path) -> None:
+    record = call(
+        gallery,
+        GalleryConfig(
+            store=str(world / "store"), identity="anna", head=world / "heads" / "anna",
+            network=world / "network", intensities=(0.0, 1.0), size=64, views=10.0,
+            content_credentials=False, out=tmp_path / "g",
+        ),
+    )  # fmt: skip
+    assert record["emotions"] == ["happy", "neutral", "sad"]
+    with Image.open(tmp_path / "g" / "sheet.jpg") as sheet:
+        assert sheet.size == (2 * 64, 4 * 64)  # three emotions and a row of views
+        assert SOURCE_TYPE.encode() in sheet.info["xmp"]
+    assert frames_of(tmp_path / "g" / "sweep.mp4").shape == (50, 128, 128, 3)
+    assert SOURCE_TYPE.encode() in (read_xmp(tmp_path / "g" / "sweep.mp4") or b"")
+    names = sorted(path.name for path in (tmp_path / "g").iterdir())
+    assert names == ["gallery.json", "sheet.jpg", "sweep.mp4"]
 
 
 def test_the_longest_run_by_hand() -> None:
