@@ -12,6 +12,8 @@ from render.metrics.judges import Judges
 from render.metrics.measured import Measured, not_measured
 from render.metrics.pair import PairOptions, PairScore, score_pair
 
+DATASET = "clips"
+
 
 def measure_pair(
     generated: Path,
@@ -22,7 +24,6 @@ def measure_pair(
     resize: bool = False,
     trim: bool = False,
     openface: Path | None = None,
-    expression: str = "expression/semantic",
 ) -> dict[str, Any]:
     """Every metric of one pair, JSON-able.
 
@@ -34,7 +35,6 @@ def measure_pair(
         resize: see `PairOptions`.
         trim: see `PairOptions`.
         openface: path of FeatureExtraction.
-        expression: feature the hyperplanes live in.
 
     Raises:
         MediaError: a file is no video.
@@ -46,10 +46,14 @@ def measure_pair(
     margins = None
     if planes is not None:
         from flows.margins import margins_of, planes_of
+        from flows.store_features import expression_of, profile_of_store
         from store import Cache
 
-        snapshot = Cache.open(planes[0]).snapshot("main")
-        margins = margins_of(planes_of(snapshot, "clips", expression), planes[1], expression)
+        cache = Cache.open(planes[0])
+        expression = expression_of(cache, DATASET)
+        made_by = profile_of_store(cache, "main", DATASET) or "embedded"
+        sets = planes_of(cache.snapshot("main"), DATASET, expression)
+        margins = margins_of(sets, planes[1], expression, made_by)
     with step("measure"):
         score = score_pair(
             generated,

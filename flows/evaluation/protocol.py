@@ -25,10 +25,11 @@ from flows.evaluation.tables import (
 from flows.fit_hyperplanes import planes_key
 from flows.margins import margins_of, planes_of
 from flows.progress import step
+from flows.store_features import profile_of_store
 from models.errors import ModelError
 from render.errors import RenderError
 from render.metrics.judges import Judges
-from store import Snapshot
+from store import Cache, Snapshot
 
 
 @dataclass
@@ -62,11 +63,13 @@ def run_protocol(snapshot: Snapshot, config: EvaluateConfig, identities: list[st
     expression = config.names.expression
     planes = planes_of(snapshot, config.dataset, expression)
     key = str(planes_key(snapshot, config.dataset, expression))
+    made_by = profile_of_store(Cache.open(config.store), config.ref, config.dataset)
+    profile = config.profile or made_by or "embedded"
     for identity in identities:
         try:
             clips, remark = held_out_clips(snapshot, config, identity)
             speaker = Speaker(snapshot, config, identity)
-            margins = margins_of(planes, identity, expression, config.profile or "embedded")
+            margins = margins_of(planes, identity, expression, profile)
         except (NothingToDo, ModelError, RenderError, OSError) as error:
             out.missing[identity] = str(error)
             continue

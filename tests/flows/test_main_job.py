@@ -76,13 +76,29 @@ def test_videos_become_a_speaking_head_and_a_second_run_computes_nothing(
     assert "Nothing had to be computed" in (out / "report.html").read_text()
 
     # The same numbers as a flow of its own, as tables.
-    scored = call(
-        evaluate,
-        EvaluateConfig(
-            store=job.store, network=out / "network", heads=out / "heads", frames=2, out=out / "e"
-        ),
+    judged = EvaluateConfig(
+        store=job.store,
+        network=out / "network",
+        heads=out / "heads",
+        frames=2,
+        clips=1,
+        out=out / "e",
     )
+    scored = call(evaluate, judged)
     assert scored["not measured"] == {}
+    (clip,) = scored["tables"]["clips"]
+    assert clip["PSNR [dB]"] > 5
+    assert scored["reused"] == 0
+    ours = {row["method"]: row for row in scored["tables"]["table-1"]}
+    assert ours["EmoHead (quoted)"]["PSNR"] == "28.262"
+    assert ours["this run (other data)"]["PSNR"].endswith("(n = 1, no interval)")
+    assert all(row["generated"] for row in scored["tables"]["means"])
+    page = (out / "e" / "evaluation.html").read_text()
+    assert page.count("<video") == 2
+    assert "cannot be compared" in page
+    repeated = call(evaluate, judged.model_copy(update={"against": out / "e"}))
+    assert repeated["reused"] == 1
+    assert repeated["tables"]["against"][0]["verdict"] == "the same"
     (head,) = scored["tables"]["heads"]
     assert head["identity"] == first["identity"]
     assert head["psnr"] > 0
