@@ -7,7 +7,7 @@ too slow), the answer says so; what that means for the clips is decided in `flow
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -122,8 +122,12 @@ def _how(exitcode: int | None, seconds: float) -> str:
 
 
 @contextmanager
-def crew_of(workers: int, cluster: str | None) -> Iterator[Crew]:
+def crew_of(
+    workers: int, cluster: str | None, resources: Mapping[str, float] | None = None
+) -> Iterator[Crew]:
     """The crew a flow asks for; its workers end with the block.
+
+    `resources`: what a Dask worker must have for each job, `{"GPU": 1}`.
 
     Raises:
         FlowError: the cluster cannot be reached, or runs another version of emohead.
@@ -131,7 +135,7 @@ def crew_of(workers: int, cluster: str | None) -> Iterator[Crew]:
     if cluster is not None:
         from flows.dask_crew import dask_crew
 
-        with dask_crew(cluster) as on_dask:
+        with dask_crew(cluster, resources or {}) as on_dask:
             yield on_dask
         return
     before = {name: os.environ.get(name) for name in ONE_THREAD}

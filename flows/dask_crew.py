@@ -6,7 +6,7 @@ scheduler. A clip that kills its worker comes back as `KilledWorker` after the s
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
@@ -31,9 +31,12 @@ WORKER_CONFIG = {
 class DaskCrew:
     """Jobs as tasks of a Dask client."""
 
-    def __init__(self, client: Client, workers: int) -> None:
-        """`client`: connected; `workers`: how many there are now."""
+    def __init__(
+        self, client: Client, workers: int, resources: Mapping[str, float] | None = None
+    ) -> None:
+        """`client`: connected; `workers`: jobs worked at a time now; `resources`: of each job."""
         self.workers = workers
+        self._resources = dict(resources or {})
         self._client = client
         self._address = str(client.scheduler_info(n_workers=0)["address"])
 
@@ -44,7 +47,9 @@ class DaskCrew:
             ClusterGone: the scheduler went away.
         """
         try:
-            return self._client.submit(compute, job, pure=False).result()
+            return self._client.submit(
+                compute, job, pure=False, resources=self._resources or None
+            ).result()
         except KilledWorker as died:
             return Answer(lost=f"Dask workers died under it ({died.last_worker})")
         except (CancelledError, CommClosedError, TimeoutError) as error:
@@ -58,13 +63,15 @@ class DaskCrew:
         return self.work(job)
 
 
-def _cluster(spec: str) -> Any:
+def _cluster(spec: str, resources: Mapping[str, float]) -> Any:
     kind, _, count = spec.partition(":")
     if not count.isdigit() or int(count) < 1:
         raise ClusterGone(f"cluster {spec!r}: say {kind}:N with N workers, e.g. {kind}:4")
     workers = int(count)
     if kind == "local":
-        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="")
+        return LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="", resources=dict(resources)
+        )
     module = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes.operator"}[kind]
     try:
         import importlib
@@ -79,17 +86,22 @@ def _cluster(spec: str) -> Any:
 
 
 @contextmanager
-def dask_crew(spec: str) -> Iterator[DaskCrew]:
+def dask_crew(spec: str, resources: Mapping[str, float] | None = None) -> Iterator[DaskCrew]:
     """Connect to (``tcp://host:8786``) or start (``local:2``, ``slurm:8``, ``kubernetes:8``).
 
+    `resources`: what a worker must have for each job. With `{"GPU": 1}`, and one process started
+    per GPU that says it has `GPU=1`, no GPU gets two jobs and other workers get none. Workers of
+    `local:N` have them; those of SLURM and Kubernetes say so in Dask's own configuration.
+
     Raises:
-        ClusterGone: nobody answers, no worker comes, or the workers run another emohead.
+        ClusterGone: nobody answers, no worker comes or has the resources, or the workers run
+            another emohead.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)  # a line per worker otherwise
     with config.set(WORKER_CONFIG):
         own = None
         if spec.partition(":")[0] in ("local", "slurm", "kubernetes"):
-            own = _cluster(spec)
+            own = _cluster(spec, resources or {})
         elif "://" not in spec:
             raise ClusterGone(
                 f"cluster {spec!r}: neither an address (tcp://host:8786) nor local:N, slurm:N, "
@@ -111,11 +123,33 @@ def dask_crew(spec: str) -> Iterator[DaskCrew]:
                     f"dask worker {spec} --nthreads 1 --nworkers 4"
                 ) from error
             _same_version(client)
-            yield DaskCrew(client, len(client.scheduler_info(n_workers=-1)["workers"]))
+            yield DaskCrew(client, _able(client, spec, resources or {}), resources)
         finally:
             client.close()
             if own is not None:
                 own.close()
+
+
+def _able(client: Client, spec: str, resources: Mapping[str, float]) -> int:
+    """Jobs that fit the workers at a time.
+
+    Raises:
+        ClusterGone: none does; the scheduler would wait for such a worker for ever.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not resources:
+        return len(workers)
+    jobs = sum(
+        int(min(w.get("resources", {}).get(n, 0) / need for n, need in resources.items()))
+        for w in workers
+    )
+    if not jobs:
+        wanted = " ".join(f"{name}={need:g}" for name, need in resources.items())
+        raise ClusterGone(
+            f"none of the {len(workers)} workers of {spec} has {wanted}; start one for each GPU: "
+            f'CUDA_VISIBLE_DEVICES=0 dask worker {spec} --nthreads 1 --resources "{wanted}"'
+        )
+    return jobs
 
 
 def _same_version(client: Client) -> None:

@@ -3,8 +3,9 @@
 FlowError
 ├── NothingToDo     every clip was rejected, or what is needed is not in the store
 ├── StoreDamaged    the store does not hold against itself
-├── ServerAway      the Prefect server that is set up does not answer
-└── ClusterGone     the Dask cluster cannot be reached, or went away
+├── ServerAway      the Prefect server that is set up does not answer, or went away
+├── ClusterGone     the Dask cluster cannot be reached, or went away
+└── StoreBusy       another run works on the store
 """
 
 
@@ -26,3 +27,7 @@ class ServerAway(FlowError):
 
 class ClusterGone(FlowError):
     """The Dask cluster cannot be reached, does not fit, or went away during the work."""
+
+
+class StoreBusy(FlowError):
+    """Another run works on the store, and did not end in the time that was to be waited."""

@@ -122,7 +122,7 @@ def run(flow: Wrapped, *arguments: Any) -> Any:
     """A flow from the command line: recorded by the user's server, or here and at once.
 
     Raises:
-        ServerAway: a server is set up and does not answer.
+        ServerAway: a server is set up and does not answer, or went away during the run.
     """
     url = server()
     if not url:
@@ -132,4 +132,21 @@ def run(flow: Wrapped, *arguments: Any) -> Any:
             f"the Prefect server {url} does not answer ({reason}): start it (`prefect server "
             "start`), or unset PREFECT_API_URL to run here without one"
         )
-    return flow(*arguments)
+    try:
+        return flow(*arguments)
+    except Exception as error:
+        if not _of_the_server(error) or not (reason := why_away(url)):
+            raise
+        raise ServerAway(
+            f"the Prefect server {url} went away during the run ({reason}); what was committed "
+            "stays. Start it and run again: only what is missing is computed"
+        ) from error
+
+
+def _of_the_server(error: BaseException | None) -> bool:
+    """Whether an error comes from talking to the server."""
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in ("httpx", "httpcore", "prefect"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

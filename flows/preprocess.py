@@ -22,6 +22,7 @@ from flows.planning import newest, plan_preprocess, plan_text
 from flows.progress import step
 from flows.rounds import Work, work_off
 from flows.telemetry.ledger import cost_text
+from flows.turns import turn
 from flows.workers import Answer, ClipRecord, Job
 from pipeline.profiles import Profile
 from pipeline.scan import ScanResult
@@ -73,7 +74,13 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
     Raises:
         InputError: the folder is not there or holds no video.
         NothingToDo: not one clip could be used, now or before.
+        StoreBusy: another run works on this store, longer than was to be waited.
     """
+    with turn(config.store, config.wait_seconds):
+        return _preprocess(config)
+
+
+def _preprocess(config: PreprocessConfig) -> dict[str, Any]:
     began = time.monotonic()
     with step("scan and plan"):
         scanned, plan, profile = call(scan_and_plan, config)
@@ -107,7 +114,7 @@ def compute_plan(
     workers = min(config.workers, max(1, len(plan.by_clip)))
     with (
         step("preprocess clips", total=len(plan.by_clip), unit="clips") as bar,
-        crew_of(workers, config.cluster) as crew,
+        crew_of(workers, config.cluster, config.resources) as crew,
     ):
 
         def answers(jobs: Iterable[Job]) -> Iterator[tuple[int, Answer]]:

@@ -10,6 +10,7 @@ from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call, note_event
 from flows.preprocess import preprocess
 from flows.store_features import expression_of
+from flows.turns import turn
 from store import Cache
 
 
@@ -23,8 +24,13 @@ def update(config: UpdateConfig) -> dict[str, Any]:
         The summaries of both stages, the snapshot, and the release (None if none was made).
 
     Raises:
-        InputError, NothingToDo: as `preprocess` and `fit-hyperplanes`.
+        InputError, NothingToDo, StoreBusy: as `preprocess` and `fit-hyperplanes`.
     """
+    with turn(config.store, config.wait_seconds):
+        return _update(config)
+
+
+def _update(config: UpdateConfig) -> dict[str, Any]:
     cells = call(preprocess, config.preprocess())
     planes = None
     if config.hyperplanes:

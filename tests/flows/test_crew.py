@@ -123,8 +123,6 @@ def test_dask_workers_make_the_same_store_and_survive_a_poison_clip(clips: Path)
 @pytest.mark.parametrize(
     ("spec", "cure"),
     [
-        ("somewhere", "neither an address"),
-        ("local:many", "local:4"),
         ("kubernetes:2", "pip install dask-kubernetes"),
         ("tcp://127.0.0.1:9", "no Dask scheduler answers"),
     ],
