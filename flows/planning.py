@@ -154,8 +154,9 @@ def plan_preprocess(config: PreprocessConfig) -> tuple[ScanResult, Plan, Profile
         config.data,
         config.corpus,
         shots=config.shots,
-        known={} if config.rehash else known_files(before, config.dataset),
+        known=known_files(before, config.dataset),
         clips=known_clips(before, config.dataset),
+        rehash=config.rehash,
     )
     keys = [SourceKey(source.clip_id, source.content) for source in scanned.clips]
     wanted = encoder_keys(profile, config.features)

@@ -53,13 +53,17 @@ def scan_source(
     shots: bool = False,
     known: KnownFiles | None = None,
     clips: Mapping[str, str] | None = None,
+    rehash: bool = False,
 ) -> ScanResult:
     """`pipeline.scan.scan`, of a folder here, a bucket, or a list of URLs.
+
+    With `rehash` nothing that is known of a file spares reading it.
 
     Raises:
         InputError: as `scan`; or shots of a remote source are asked for.
         SourceAway: the server does not answer.
     """
+    known = None if rehash else known
     if not is_remote(source):
         # Absolute: workers elsewhere, later scans and the clip table must mean the same file.
         return scan(Path(source).absolute(), dataset, shots=shots, known=known, clips=clips)
@@ -73,7 +77,7 @@ def scan_source(
     with tempfile.TemporaryDirectory(dir=own_folder(), prefix="mirror-") as top:
         above = files[0].above if files else ""
         root = Path(top, *(part for part in above.split("/") if part not in ("", ".", "..")))
-        mirror = Mirror(root, files, dict(known or {}))
+        mirror = Mirror(root, files, dict(known or {}), remembered=not rehash)
         mirror.look()
         try:
             found = scan(root, dataset, known=mirror.known, clips=clips, length=mirror.length)
@@ -109,8 +113,16 @@ def _told(
 class Mirror:
     """A folder that looks like the source."""
 
-    def __init__(self, root: Path, files: Sequence[RemoteFile], known: KnownFiles) -> None:
-        """`known`: (uri, size, token) -> sha256 of files whose clips the store has."""
+    def __init__(
+        self,
+        root: Path,
+        files: Sequence[RemoteFile],
+        known: KnownFiles,
+        *,
+        remembered: bool = True,
+    ) -> None:
+        """`known`: (uri, size, token) -> sha256 of files whose clips the store has; `remembered`:
+        whether what earlier scans found counts."""
         self.root = root
         self.files = {root / file.name: file for file in files}
         self.known: dict[tuple[str, int, int], str] = {}
@@ -120,6 +132,7 @@ class Mirror:
         self._stored = known
         self._seen: dict[Path, Seen] = {}
         self._memory = Memory(scratch_folder() / MEMORY)
+        self._remembered = remembered
         self._room = Room(scratch_bytes())
 
     def look(self) -> None:
@@ -145,7 +158,7 @@ class Mirror:
         """What a video is; its place in the mirror is taken by an empty file of its size."""
         file = self.files[path]
         key = _key(file)
-        seen = self._memory.of(key)
+        seen = self._memory.of(key) if self._remembered else None
         if seen is None and key in self._stored and file.token >= 0:
             seen = Seen(self._stored[key])
         if seen is None:

@@ -27,6 +27,16 @@ Shots = Annotated[
 ]
 
 
+Rehash = Annotated[
+    bool,
+    typer.Option("--rehash", help="Read every file anew, also where size and time are as before."),
+]
+Commit = Annotated[
+    int,
+    typer.Option("--clips-per-commit", min=1, max=100_000, help="What a crash can cost at most."),
+]
+
+
 @app.command()
 def plan(
     folder: Videos,
@@ -106,6 +116,8 @@ def preprocess(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove clips that left the folder.")
     ] = False,
+    rehash: Rehash = False,
+    clips_per_commit: Commit = 500,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
@@ -128,6 +140,8 @@ def preprocess(
         workers=workers,
         size=size,
         overrides=nested(override),
+        rehash=rehash,
+        clips_per_commit=clips_per_commit,
         force=tuple(force or ()),
         cluster=cluster,
         retry_failed=retry_failed,
@@ -159,6 +173,8 @@ def update(
     cluster: Annotated[
         str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
     ] = None,
+    rehash: Rehash = False,
+    clips_per_commit: Commit = 500,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
@@ -183,6 +199,8 @@ def update(
         workers=workers,
         size=size,
         overrides=nested(override),
+        rehash=rehash,
+        clips_per_commit=clips_per_commit,
         cluster=cluster,
     )
     profile_of(config)  # weights that are missing are said before a server starts
