@@ -77,15 +77,27 @@ def files_of(source: str) -> tuple[list[RemoteFile], list[tuple[str, str]]]:
     found = _tried(source, lambda: fs.find(root, detail=True))
     if not found:
         raise InputError(f"{source} holds nothing; give the bucket and folder of the videos")
-    files = []
+    files, refused = [], []
     for key, info in found.items():
         # A source may be one file: then it is its own only entry.
         name = posixpath.basename(key) if key == root else key[len(root) + 1 :]
-        if name and not _hidden(name):
+        if not name or name.endswith("/") or info.get("type") == "directory":
+            continue  # a folder's own entry
+        if bad := why_no_name(name):
+            refused.append((name, bad))
+        elif not _hidden(name):
             uri = str(fs.unstrip_protocol(key))
             above = root if key != root else posixpath.dirname(root)
             files.append(RemoteFile(uri, name, above, info.get("size"), token_of(info)))
-    return sorted(files, key=lambda file: file.name), []
+    return sorted(files, key=lambda file: file.name), refused
+
+
+def why_no_name(name: str) -> str | None:
+    """Why a key of a bucket is no path inside a folder; None if it is."""
+    parts = name.split("/")
+    if "" in parts or ".." in parts or "." in parts or "\0" in name:
+        return f"the key {name!r} is no path inside a folder (an empty part, . or ..): rename it"
+    return None
 
 
 def _of_list(source: str) -> tuple[list[RemoteFile], list[tuple[str, str]]]:
@@ -177,7 +189,7 @@ def _names(urls: Sequence[str]) -> tuple[str, dict[str, str]]:
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == ".." for part in name.split("/"))
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def token_of(info: dict[str, Any]) -> int:

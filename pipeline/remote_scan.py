@@ -8,6 +8,7 @@ a video is brought, hashed, measured and deleted once, and remembered in the scr
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -106,6 +107,7 @@ def _told(
     ]
     listed = {str(path) for path, _ in found.rejected}
     found.rejected += [(Path(name), why) for name, why in missing if name not in listed]
+    found.skipped += mirror.skipped
     found.away = set(mirror.away)
     return found
 
@@ -129,6 +131,8 @@ class Mirror:
         """The same by path in the mirror, completed by what was brought."""
         self.away: list[str] = []
         """URIs that could not be brought."""
+        self.skipped: Counter[str] = Counter()
+        """Files of no use, by ending."""
         self._stored = known
         self._seen: dict[Path, Seen] = {}
         self._memory = Memory(scratch_folder() / MEMORY)
@@ -143,13 +147,13 @@ class Mirror:
         """
         videos = []
         for path, file in self.files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix.lower() in media.MEDIA_SUFFIXES:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 videos.append(path)
             elif path.suffix.lower() in SIDE_SUFFIXES and (file.size or 0) <= SIDE_BYTES:
                 fetch(file.uri, path, file.size, SIDE_BYTES)
             else:
-                path.touch()
+                self.skipped[path.suffix.lower() or "(none)"] += 1
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for path, seen in zip(videos, pool.map(self._video, videos), strict=True):
                 self._seen[path] = seen

@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def scratch_bytes() -> int:
 
 def own_folder() -> Path:
     """The folder of this process; made at the first call, removed when the process ends."""
-    folder = scratch_folder() / f"process-{os.getpid()}"
+    folder = scratch_folder() / f"process-{os.getpid()}@{socket.gethostname()}"
     if not folder.is_dir():
         try:
             folder.mkdir(parents=True)
@@ -66,8 +67,8 @@ def own_folder() -> Path:
 
 def _sweep(top: Path) -> None:
     """Remove what processes left that are no more."""
-    for folder in top.glob("process-*"):
-        number = folder.name.removeprefix("process-")
+    for folder in top.glob(f"process-*@{socket.gethostname()}"):  # on a share, others have theirs
+        number = folder.name.removeprefix("process-").partition("@")[0]
         if number.isdigit() and not _alive(int(number)):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +22,7 @@ from flows.planning import plan_preprocess
 from flows.preprocess import preprocess
 from pipeline import remote, scratch
 from pipeline.errors import InputError, SourceAway
-from pipeline.remote import fetch, files_of, is_remote, token_of
+from pipeline.remote import fetch, files_of, is_remote, token_of, why_no_name
 from pipeline.scratch import Room, at_hand, drop, scratch_bytes
 from store import Cache
 
@@ -272,9 +273,16 @@ def test_small_things(tmp_path: Path, scratch_here: Path) -> None:
     assert 0 < token_of({"LastModified": 3}) < 1 << 60
     assert token_of({}) == -1
     # of a killed process nothing stays
-    (scratch_here / "process-999999999").mkdir(parents=True)
+    killed = scratch_here / f"process-999999999@{socket.gethostname()}"
+    elsewhere = scratch_here / "process-999999999@another-machine"
+    killed.mkdir(parents=True)
+    elsewhere.mkdir()
     assert scratch.own_folder().is_dir()
-    assert not (scratch_here / "process-999999999").exists()
+    assert (killed.exists(), elsewhere.exists()) == (False, True)
+    # keys of a bucket that would lead out of a folder
+    for name in ("/etc/x.mp4", "a//b.mp4", "../x.mp4", "a/./b.mp4"):
+        assert "rename it" in str(why_no_name(name))
+    assert why_no_name("a/b.mp4") is None
     room = Room(10)
     order: list[str] = []
 
