@@ -3,6 +3,7 @@
 The emotion directions of every identity, and pooled, from the valid expression cells.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,31 @@ from flows.config import HyperplaneFlowConfig
 from flows.errors import NothingToDo
 from flows.orchestra import call, note_table
 from flows.progress import step
-from flows.reading import cells_key, clips_with
+from flows.reading import cells_key, clips_with, identity_keys
 from flows.store_features import expression_of
+from pipeline.hyperplane_config import HyperplaneConfig
 from pipeline.hyperplane_record import from_record, to_record
 from pipeline.hyperplanes import POOLED, HyperplaneSet, fit_scopes
 from store import Cache, Snapshot
 
 MAR = "face/mar"
 
+OWN = "own_cells"
+"""Attribute of an identity's planes: key of that identity's cells, labels and the settings."""
+SCOPES = "scopes"
+"""Attribute of the pooled planes: identity -> key of the planes that go with them."""
+
 
 @task(name="fit", cache_policy=NO_CACHE, persist_result=False)
 def fit(
-    snapshot: Snapshot, dataset: str, expression: str, clip_ids: list[str], names: tuple[str, ...]
+    snapshot: Snapshot,
+    dataset: str,
+    expression: str,
+    clip_ids: list[str],
+    names: tuple[str, ...],
+    known: dict[str, HyperplaneSet],
 ) -> tuple[dict[str, HyperplaneSet], dict[str, str]]:
-    """Read the cells and fit; refused identities come with their reasons."""
+    """Read the cells and fit; refused identities come with their reasons. What is `known` stays."""
     clips = snapshot.clips(dataset)
     alpha = [snapshot.read(dataset, expression, clip_id) for clip_id in clip_ids]
     mar = [snapshot.read(dataset, MAR, clip_id) for clip_id in clip_ids]
@@ -43,6 +55,7 @@ def fit(
         per_frame("identity"),
         feature=expression,
         names=names,
+        known=known,
     )
 
 
@@ -51,6 +64,8 @@ def fit(
 )
 def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
     """Fit and store the planes, unless the ones there were fitted on these very cells.
+
+    Only identities of which a clip came, went or changed are fitted anew, and the pooled planes.
 
     Raises:
         NothingToDo: no clip has both expression and mouth cells.
@@ -72,14 +87,28 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
             refused = stored[POOLED][1].get("refused", {})
             return _summary(sets, refused, snapshot.id, reused=True)
         names = expression_names(expression)
-        sets, refused = call(fit, snapshot, config.dataset, expression, clip_ids, names)
+        features = (expression, MAR)
+        settings = asdict(HyperplaneConfig())
+        own = identity_keys(snapshot, config.dataset, clip_ids, features, config=settings)
+        known = {
+            scope: from_record(arrays, attributes)
+            for scope, (arrays, attributes) in stored.items()
+            if scope in own and attributes.get(OWN) == own[scope]
+        }
+        sets, refused = call(fit, snapshot, config.dataset, expression, clip_ids, names, known)
         metadata = {"flow": "fit-hyperplanes", "cells": key}
         identity = snapshot.clips(config.dataset).identity
-        message = f"hyperplanes of {len(sets)} scopes"
+        message = f"hyperplanes of {len(sets) - len(known)} scopes"
         origin = {"cells": key, "refused": refused}
         with cache.write(config.dataset, {}, message, metadata) as session:
             for scope, planes in sets.items():
+                if scope in known:
+                    continue
                 arrays, attributes = to_record(planes)
+                if scope == POOLED:
+                    attributes[SCOPES] = {name: own[name] for name in sets if name in own}
+                else:
+                    attributes[OWN] = own[scope]
                 session.put_hyperplanes(
                     expression,
                     scope,
@@ -92,6 +121,7 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
             # Another writer changed what these planes were made from: fit what is there now.
             return fit_hyperplanes.fn(config)
         summary = _summary(sets, refused, session.snapshot_id or snapshot.id, reused=False)
+        summary["kept"] = sorted(known)
     note_table("hyperplanes", summary["planes"])
     return summary
 
@@ -121,12 +151,19 @@ def read_planes(snapshot: Snapshot, dataset: str, expression: str) -> dict[str, 
             f"snapshot {snapshot.id} holds no hyperplanes on {expression}; "
             "run the fit-hyperplanes flow first"
         )
-    # Scopes of an earlier fit (people who have left the dataset) carry other cells.
-    newest = stored[POOLED][1].get("cells")
+    # The pooled fit names the scopes it goes with; those of an earlier one are of people who have
+    # left the dataset. (Stores of before say it by the cells that all of them were fitted on.)
+    whole = stored[POOLED][1]
+    together = whole.get(SCOPES)
     return {
         scope: from_record(arrays, attributes)
         for scope, (arrays, attributes) in stored.items()
-        if attributes.get("cells") == newest
+        if scope == POOLED
+        or (
+            attributes.get("cells") == whole.get("cells")
+            if together is None
+            else attributes.get(OWN) == together.get(scope, "")
+        )
     }
 
 

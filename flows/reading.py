@@ -8,7 +8,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from store import Snapshot
+
+LABELS = ["identity", "emotion", "sentence", "split"]
+"""Columns of the clip table that what is trained may depend on."""
 
 
 def clips_with(snapshot: Snapshot, dataset: str, features: Sequence[str]) -> list[str]:
@@ -28,9 +33,23 @@ def cells_key(
     Equal keys mean equal inputs, whatever else changed in the store.
     """
     cells = snapshot.cells(dataset).loc[list(clip_ids), list(features)]
-    labels = snapshot.clips(dataset).loc[
-        list(clip_ids), ["identity", "emotion", "sentence", "split"]
-    ]
+    labels = snapshot.clips(dataset).loc[list(clip_ids), LABELS]
+    return _hash(cells, labels, more)
+
+
+def identity_keys(
+    snapshot: Snapshot, dataset: str, clip_ids: Sequence[str], features: Sequence[str], **more: Any
+) -> dict[str, str]:
+    """`cells_key` of each identity's clips alone, by identity."""
+    cells = snapshot.cells(dataset).loc[list(clip_ids), list(features)]
+    labels = snapshot.clips(dataset).loc[list(clip_ids), LABELS]
+    return {
+        str(identity): _hash(cells.loc[part.index], part, more)
+        for identity, part in labels.groupby("identity")
+    }
+
+
+def _hash(cells: pd.DataFrame, labels: pd.DataFrame, more: dict[str, Any]) -> str:
     text = json.dumps(
         [cells.to_csv(), labels.to_csv(), json.dumps(more, sort_keys=True, default=str)]
     )

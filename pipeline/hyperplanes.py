@@ -155,6 +155,7 @@ def fit_scopes(
     *,
     feature: str = "expression/semantic",
     names: tuple[str, ...] | None = None,
+    known: Mapping[str, HyperplaneSet] | None = None,
 ) -> tuple[dict[str, HyperplaneSet], dict[str, str]]:
     """Planes of every identity and the pooled ones; identities without statistics, with reasons.
 
@@ -162,6 +163,9 @@ def fit_scopes(
 
     Pooled planes see each identity in its own whitened units, so one person's resting face is not
     taken for an emotion; they live in the units of whichever identity they are applied to.
+
+    `known`: sets of identities whose frames are what they were fitted on; they are taken as they
+    are. The pooled planes are always fitted.
     """
     who = np.asarray(identities, dtype=str)
     if len(who) != len(alpha):
@@ -191,7 +195,10 @@ def fit_scopes(
             refused[identity] = str(error)
             continue
         pooled[rows] = whitening.whiten(alpha[rows].astype(np.float64))
-        fit(identity, rows, alpha, whitening)
+        if known is not None and identity in known:
+            sets[identity] = known[identity]
+        else:
+            fit(identity, rows, alpha, whitening)
     fit(POOLED, np.ones(len(alpha), dtype=bool), pooled, Whitening.unit(alpha.shape[1]))
     return sets, refused
 
