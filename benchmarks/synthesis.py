@@ -104,9 +104,9 @@ def parts(args: argparse.Namespace) -> None:
         stage = timed("background plate, body", staged)(config, snapshot, speech.alpha, course)
         scene = stage.scene
         scene.head.render(scene.cameras[0], scene.alpha[0], scene.render_size)
-        scene.head.render = timed("render", scene.head.render)  # type: ignore[method-assign]
+        scene.head.render = timed("render", scene.head.render)
         if scene.torso is not None:
-            scene.torso.layer = timed("torso layer, read", scene.torso.layer)  # type: ignore[method-assign]
+            scene.torso.layer = timed("torso layer, read", scene.torso.layer)
         scene_module.over = timed("composition", scene_module.over)
         segments = Segments(work / "pieces", scene.size, request.coding, request.frames)
         write = timed("into the video encoder", segments.write)

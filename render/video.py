@@ -179,4 +179,4 @@ def check_size(path: Path, size: int) -> None:
 def arguments(command: Any) -> list[str]:
     """The command line of an ffmpeg-python graph: quiet, overwriting."""
     quiet = command.global_args("-hide_banner", "-loglevel", "error").overwrite_output()
-    return ffmpeg.compile(quiet, cmd=ffmpeg_exe())
+    return [str(part) for part in ffmpeg.compile(quiet, cmd=ffmpeg_exe())]

@@ -88,5 +88,5 @@ def staged(
 
 def finite(data: HeadData) -> HeadData:
     """Rows with a pose."""
-    rows = np.isfinite(data.cameras).all((1, 2))
+    rows = np.flatnonzero(np.isfinite(data.cameras).all((1, 2)))
     return data.take(rows)
