@@ -1,6 +1,7 @@
 """On which side of an emotion's hyperplane each frame of any video lies."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -74,15 +75,12 @@ def coefficients_of(
     """
     if not video.seen.any():
         raise MetricError(f"no face in any of {len(video)} frames")
-    features = {
+    features: dict[str, np.ndarray] = {
         "face/landmarks": video.landmarks,
         "face/found": video.seen.astype(np.uint8),
     }
+    pictures = functools.cache(lambda: np.stack(list(video.frames)))
     for encoder in profile.needed([expression], features):
-        frames = _stacked(video.frames) if "media/video" in encoder.inputs else None
-        features |= encoder.encode(ClipInputs(frames=frames, features=features))
+        inputs = ClipInputs(len(video), features, video_source=pictures)
+        features |= encoder.encode(inputs)
     return np.asarray(features[expression], np.float64)
-
-
-def _stacked(frames: Iterable[np.ndarray]) -> np.ndarray:
-    return np.stack(list(frames))

@@ -44,7 +44,7 @@ def test_a_video_against_itself(tmp_path: Path, judges: Judges) -> None:
     assert reasons["m_lmd"] == "no face in both videos in any of 6 frames"
     assert reasons["identity"] == "no face in any of 6 frames"
     assert reasons["jitter"] == "no three consecutive frames with a face among 6"
-    assert "0 frames with a face, 200 are needed" in reasons["av_lag"]
+    assert "0 frames with a face; 200 are needed" in reasons["av_lag"]
     assert "weights add alexnet" in reasons["lpips"]
     assert "is no program" in reasons["aue"]
     assert "no hyperplanes were given" in reasons["hyperplane"]
