@@ -95,8 +95,23 @@ def heard(
         remarks.append(facts)
         if progress is not None:
             progress(past, cuts[-1][1])
-    features = joined(parts)
-    return features, remarks[0] if len(remarks) == 1 else {"pieces": remarks}
+    if len(remarks) == 1:
+        return joined(parts), remarks[0]
+    starts = [first / clock.FPS for first, _ in cuts]
+    return joined(parts), {"pieces": remarks, "transcript": whole_transcript(remarks, starts)}
+
+
+def whole_transcript(remarks: Sequence[dict[str, Any]], starts: Sequence[float]) -> dict[str, Any]:
+    """What was said in all pieces, in seconds of the whole sound."""
+    told = [remark.get("transcript", {}) for remark in remarks]
+    return {
+        "text": " ".join(filter(None, (piece.get("text") for piece in told))),
+        "words": [
+            [word, round(begin + start, 3), round(end + start, 3)]
+            for piece, start in zip(told, starts, strict=True)
+            for word, begin, end in piece.get("words", [])
+        ],
+    }
 
 
 def joined(parts: Sequence[SpeechFeatures]) -> SpeechFeatures:

@@ -428,6 +428,8 @@ def test_long_sound_is_heard_in_pieces_each_with_its_own_words(tmp_path: Path) -
     assert cut.frames == whole.frames == 75
     assert seen[-1] == (75, 75)
     assert len(seen) == len(facts["pieces"]) == 2
+    assert facts["transcript"]["text"] == "the show arrive"
+    assert facts["transcript"]["words"][-1] == ["arrive", 2.2, 2.6]
     # The same frames are spoken in; each piece has tokens of its own.
     np.testing.assert_array_equal(cut.token_index >= 0, whole.token_index >= 0)
     assert cut.token_index.max() == len(cut.tokens) - 1
