@@ -144,10 +144,14 @@ def planes(**settings: Any) -> Score:
     return score
 
 
+ALL: dict[str, Any] = {"groups": 1, "min_groups": 1, "max_frames": 100_000}
 METHODS: dict[str, Score] = {
     "plain LinearSVC": plain,
-    "one group": planes(groups=1, min_groups=1, max_frames=100_000),
-    "five MAR groups": planes(),
+    "one group": planes(**ALL),
+    "five MAR groups (default)": planes(),
+    "five MAR groups, weighed": planes(balance="weigh"),
+    "one group, weighed, distance within emotions": planes(**ALL, balance="weigh", within=0.1),
+    "five MAR groups, weighed, distance within emotions": planes(balance="weigh", within=0.1),
 }
 
 

@@ -1,6 +1,7 @@
 """How emotion hyperplanes are fitted."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,16 @@ class HyperplaneConfig:
     """MAR quantile where the first group starts (paper: the minimum, 0)."""
     high_quantile: float = 0.99
     """MAR quantile where the last group ends (paper: the maximum, 1)."""
+    balance: Literal["draw", "weigh"] = "draw"
+    """How groups and classes are made even: `draw` draws equally many frames (paper); `weigh` uses
+    every frame, with the weight that drawing gives it on average."""
+    within: float | None = None
+    """Distance as the SVM measures it. None: in whitened units. Else by the covariance within
+    emotions, mixed with this share of a sphere: better for the person it is fitted on, worse for
+    others (docs/benchmarks.md)."""
     max_frames: int = 4000
-    """Most frames of one class in a sample."""
+    """Most frames of one class that are drawn; weighed are at most a fifth (one over `groups`) of
+    it of each tag in each group."""
     min_frames: int = 25
     """Fewest frames of a class that make a plane: one second after balancing."""
     min_groups: int = 2

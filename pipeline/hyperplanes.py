@@ -14,8 +14,8 @@ from jaxtyping import Float, Float64, Int
 
 from pipeline.errors import InputError
 from pipeline.hyperplane_config import HyperplaneConfig
-from pipeline.mouth_groups import balanced_sample, group_edges, group_of
-from pipeline.svm import balanced_accuracy, held_out_accuracy, linear_svm
+from pipeline.mouth_groups import group_edges, group_of
+from pipeline.svm import balanced_accuracy, balanced_plane, held_out_accuracy
 from pipeline.whitening import Whitening, fit_whitening
 
 POOLED = "pooled"
@@ -34,7 +34,8 @@ class Hyperplane:
     bin_edges: Float64[np.ndarray, " edges"]
     """MAR edges of the groups."""
     bin_counts: Int[np.ndarray, " groups"]
-    """Frames of each class drawn from each group; 0 where a group lacks one of them."""
+    """Frames of the scarcer class in each group (drawn ones, where frames are drawn); 0 where a
+    group lacks one of them."""
     accuracy: float | None
     """Balanced accuracy on frames of held-out clips; None where that could not be measured."""
     accuracy_note: str
@@ -216,9 +217,9 @@ def _fit_tag(
     """The plane of one tag, or the reason why there is none."""
     positive = kind == index
     rng = np.random.default_rng([config.seed, index])
-    rows, counts = balanced_sample(positive, group, kind, config.groups, config.max_frames, rng)
+    plane, counts = balanced_plane(white, positive, group, kind, config, rng)
     shared = int((counts > 0).sum())
-    if counts.sum() < config.min_frames:
+    if plane is None or counts.sum() < config.min_frames:
         return (
             f"{counts.sum()} balanced frames of {int(positive.sum())} with this tag, "
             f"{config.min_frames} are needed; add clips of {tag!r} or of the other emotions"
@@ -228,7 +229,7 @@ def _fit_tag(
             f"{shared} of {config.groups} mouth groups hold both {tag!r} and other frames, "
             f"{config.min_groups} are needed; add clips of {tag!r} with more speech"
         )
-    w, b = linear_svm(white[rows], positive[rows], config.regularisation)
+    w, b = plane
     margins = white @ w + b
     accuracy, note = held_out_accuracy(white, positive, group, kind, clip, config, index)
     return Hyperplane(

@@ -95,3 +95,49 @@ def balanced_sample(
             rng.choice(rows_, n, replace=False) for rows_, n in zip(kinds, shares, strict=True)
         ]
     return np.sort(np.concatenate(chosen)), counts
+
+
+def balanced_weights(
+    positive: Bool[np.ndarray, " frames"],
+    group: Int[np.ndarray, " frames"],
+    kind: Int[np.ndarray, " frames"],
+    groups: int,
+) -> tuple[Float64[np.ndarray, " frames"], Int[np.ndarray, " groups"]]:
+    """Weights that make a sample even without leaving frames out, and the scarcer class per group.
+
+    Groups that hold both classes get equal weight, half of it for either class; that of the
+    negatives is spread evenly over the other tags (`kind`). Frames of other groups get none. The
+    weights' mean over the frames that have one is 1.
+    """
+    weight = np.zeros(len(positive))
+    counts = np.zeros(groups, dtype=np.int64)
+    for g in range(groups):
+        here = group == g
+        ours, others = positive & here, ~positive & here
+        counts[g] = min(ours.sum(), others.sum())
+        if counts[g] == 0:
+            continue
+        weight[ours] = 1 / ours.sum()
+        kinds = np.unique(kind[others])
+        for k in kinds:
+            rows = others & (kind == k)
+            weight[rows] = 1 / len(kinds) / rows.sum()
+    used = weight > 0
+    if used.any():
+        weight *= used.sum() / weight.sum()
+    return weight, counts
+
+
+def thinned(
+    group: Int[np.ndarray, " frames"],
+    kind: Int[np.ndarray, " frames"],
+    limit: int,
+    rng: np.random.Generator,
+) -> Int[np.ndarray, " kept"]:
+    """Rows with at most `limit` frames of each tag in each group, drawn without replacement."""
+    shuffled = rng.permutation(len(group))
+    cell = group[shuffled] * (kind.max() + 1) + kind[shuffled]
+    order = np.argsort(cell, kind="stable")
+    _, first, size = np.unique(cell[order], return_index=True, return_counts=True)
+    place = np.arange(len(cell)) - np.repeat(first, size)
+    return np.sort(shuffled[order[place < limit]])

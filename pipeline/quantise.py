@@ -28,7 +28,7 @@ WEIGHT_LEVELS = 63
 def folded(network: nn.Module) -> fx.GraphModule:
     """The traced network with each normalisation that follows a convolution taken into it."""
     traced = fx.symbolic_trace(network.eval())
-    modules = dict(traced.named_modules())
+    modules: dict[str, Any] = dict(traced.named_modules())
     for node in list(traced.graph.nodes):
         if not _is(node, modules, nn.BatchNorm2d):
             continue

@@ -13,8 +13,15 @@ from scipy.io import loadmat
 from pipeline.errors import InputError
 from pipeline.hyperplane_record import from_record, to_record
 from pipeline.hyperplanes import POOLED, HyperplaneConfig, fit_hyperplanes, fit_scopes
-from pipeline.mouth_groups import balanced_sample, evenly, group_edges, group_of
-from pipeline.svm import balanced_accuracy, linear_svm
+from pipeline.mouth_groups import (
+    balanced_sample,
+    balanced_weights,
+    evenly,
+    group_edges,
+    group_of,
+    thinned,
+)
+from pipeline.svm import balanced_accuracy, linear_svm, within_metric
 from pipeline.whitening import Whitening, fit_whitening
 
 OFFSETS = {"neutral": (0.0, 0.0), "happy": (3.0, 0.0), "sad": (0.0, 3.0)}
@@ -126,6 +133,83 @@ def test_an_empty_group_stays_empty() -> None:
     rows, counts = balanced_sample(positive, group, kind, 3, 99, np.random.default_rng(0))
     assert counts.tolist() == [1, 0, 0]
     assert len(rows) == 2
+
+
+def test_weights_by_hand() -> None:
+    positive = np.array([True, True, True, False, False, False, False])
+    group = np.array([0, 0, 1, 0, 0, 0, 2])
+    kind = np.array([0, 0, 0, 1, 1, 2, 1])
+    weight, counts = balanced_weights(positive, group, kind, 3)
+    assert counts.tolist() == [2, 0, 0]
+    # two of the tag share one half, tag 1's two a quarter, tag 2's one a quarter; 5 in all
+    np.testing.assert_allclose(weight, [1.25, 1.25, 0, 0.625, 0.625, 1.25, 0])
+    weight, counts = balanced_weights(positive, np.array([0, 0, 1, 2, 2, 2, 2]), kind, 3)
+    assert not weight.any()
+    assert not counts.any()
+
+
+@given(seed=st.integers(0, 200))
+def test_weights_hide_the_mouth_and_the_other_tags(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kind, group = rng.integers(3, size=300), rng.integers(5, size=300)
+    positive = kind == 0
+    weight, _ = balanced_weights(positive, group, kind, 5)
+    assert weight.mean() == pytest.approx(1)
+    for g in range(5):
+        here = group == g
+        assert weight[here].sum() == pytest.approx(60)
+        assert weight[here & positive].sum() == pytest.approx(30)
+        assert weight[here & (kind == 1)].sum() == pytest.approx(15)
+
+
+@given(seed=st.integers(0, 100), limit=st.integers(1, 40))
+def test_thinning_takes_from_the_full_cells_only(seed: int, limit: int) -> None:
+    rng = np.random.default_rng(seed)
+    kind, group = rng.integers(3, size=200), rng.integers(4, size=200)
+    rows = thinned(group, kind, limit, rng)
+    assert len(set(rows.tolist())) == len(rows)
+    for g in range(4):
+        for k in range(3):
+            cell = (group == g) & (kind == k)
+            assert cell[rows].sum() == min(cell.sum(), limit)
+
+
+def test_distance_is_measured_within_emotions() -> None:
+    rng = np.random.default_rng(0)
+    kind = np.repeat([0, 1], 4000)
+    spread = np.array([[4.0, 1.0], [0.0, 0.5]])
+    x = rng.normal(size=(8000, 2)) @ spread + np.array([[0.0, 0.0], [3.0, 1.0]])[kind]
+    seen = x @ within_metric(x, kind, 0.0)
+    rest = seen - np.stack([seen[kind == k].mean(axis=0) for k in (0, 1)])[kind]
+    np.testing.assert_allclose(rest.T @ rest / len(rest), np.eye(2), atol=1e-9)
+    # a sphere all over: directions stay, lengths are those of the mean deviation
+    ball = within_metric(x, kind, 1.0)
+    np.testing.assert_allclose(ball, np.eye(2) * ball[0, 0], atol=1e-12)
+    points = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 2.0]])
+    np.testing.assert_array_equal(within_metric(points, np.array([0, 0, 1]), 0.1), np.eye(2))
+    # the plane comes back in the units of x: on its own side with and without
+    for metric in (None, within_metric(x, kind, 0.1)):
+        w, b = linear_svm(x, kind == 1, 1.0, np.ones(len(x)), metric)
+        assert np.linalg.norm(w) == pytest.approx(1)
+        assert balanced_accuracy(x @ w + b > 0, kind == 1) > 0.6
+
+
+def test_drawing_and_weighing_agree_where_nothing_is_scarce() -> None:
+    data = of_one()
+    fits = {
+        config: fit_hyperplanes(**data, config=config)
+        for config in (
+            HyperplaneConfig(),
+            HyperplaneConfig(balance="weigh"),
+            HyperplaneConfig(balance="weigh", within=0.1),
+        )
+    }
+    for tag in OFFSETS:
+        drawn, weighed, within = (found.planes[tag] for found in fits.values())
+        assert drawn.w @ weighed.w > 0.99
+        assert within.accuracy is not None
+        assert drawn.accuracy is not None
+        assert within.accuracy > drawn.accuracy - 0.03
 
 
 def test_svm_of_two_points_is_their_bisector() -> None:
@@ -287,6 +371,9 @@ def test_records_survive_json() -> None:
     empty = fit_scopes(**sad)[0]["ann"]
     arrays, attributes = to_record(empty)
     assert from_record(arrays, attributes).rejected == dict(empty.rejected)
+    for name in ("balance", "within"):  # a record from before there was a choice
+        del attributes["config"][name]
+    assert from_record(arrays, attributes).config == HyperplaneConfig()
 
 
 def test_emotions_of_one_real_person_are_found_in_another(shared_data: Path) -> None:

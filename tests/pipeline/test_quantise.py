@@ -91,12 +91,14 @@ def test_ranges_are_those_of_maps_that_convolutions_read(small: Small) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_fits_the_steps_is_exact(runtime: bisenet.Runtime) -> None:
     rng = np.random.default_rng(0)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1))
+    layer = nn.Conv2d(3, 4, 3, padding=1)
+    assert layer.bias is not None
+    network = nn.Sequential(layer)
     integers = rng.integers(-WEIGHT_LEVELS, WEIGHT_LEVELS + 1, (4, 3, 3, 3))
     integers[:, 0, 0, 0] = WEIGHT_LEVELS  # so that the scale is the one meant
     with torch.no_grad():
-        network[0].weight.copy_(torch.from_numpy(integers / 64))
-        network[0].bias.copy_(torch.tensor([0.5, -1.0, 0.0, 2.0]))
+        layer.weight.copy_(torch.from_numpy(integers / 64))
+        layer.bias.copy_(torch.tensor([0.5, -1.0, 0.0, 2.0]))
     x = (rng.integers(0, 256, (1, 3, 6, 6)) / 128).astype(np.float32)
     whole = folded(network)
     written = onnx_of(whole, (3, 6, 6), (4, 6, 6), {"input_1": (0.0, 255 / 128)})
