@@ -136,6 +136,18 @@ def write(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "text": text}
 
 
+def short_text(record: dict[str, Any]) -> str:
+    """What a terminal is shown: the tables that are this run's own, the rest is in files."""
+    tables = dict(record["tables"])
+    if "means" in tables:
+        kept = ("metric", "generated", "true videos")
+        tables["means"] = [{name: row[name] for name in kept} for row in tables["means"]]
+    shown = ("against", "means", "heads", "network", "hyperplanes")
+    parts = [f"{name}\n{markdown(tables[name])}\n" for name in shown if name in tables]
+    parts += [f"{name}: not measured: {why}" for name, why in record["not measured"].items()]
+    return "\n".join(parts)
+
+
 def markdown(rows: Rows) -> str:
     """Rows as a Markdown table; columns in the order they first appear.
 

@@ -110,6 +110,7 @@ def evaluate(
     """
     from flows.config import EvaluateConfig
     from flows.evaluate import evaluate as flow
+    from flows.evaluate import short_text
     from flows.orchestra import run
 
     config = EvaluateConfig(
@@ -125,5 +126,5 @@ def evaluate(
         out=out / "evaluation",
     )
     record = run(flow, config)
-    typer.echo(json.dumps(record, default=str) if as_json else record["text"])
+    typer.echo(json.dumps(record, default=str) if as_json else short_text(record))
     typer.echo(f"page: {record['page']}", err=True)

@@ -11,10 +11,12 @@ from jaxtyping import Float32, Int16
 
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
-from flows.reading import cells_key
+from flows.fit_hyperplanes import read_planes
+from flows.reading import cells_key, clips_with
+from flows.synthesis.driving import sampled
 from flows.synthesis.provenance import file_hash
 from flows.train_audio_expression import speech_cells, splits_of
-from flows.train_head import head_clips, head_data, head_features
+from flows.train_head import head_clips, head_data, head_features, held_out_frames
 from models import load, speak
 from models.checkpoint import Checkpoint
 from models.errors import EmotionError
@@ -62,17 +64,35 @@ def held_out_clips(
         NothingToDo: every clip of the identity was trained on.
     """
     usable = head_clips(snapshot, config.dataset, identity, config.names)
-    splits = splits_of(snapshot, config.dataset, usable)
-    test = [clip for clip in usable if splits[clip] != "train"]
+    learnt = trained_on(snapshot, config, usable)
+    test = [clip for clip in usable if clip not in learnt]
     if not test:
         raise NothingToDo(
-            f"no clip of {identity!r} is held out: all {len(usable)} are in the training split; "
+            f"no clip of {identity!r} is held out by network and head alike: {len(usable)} clips; "
             "add clips, or mark some with split=test"
         )
     if config.clips is not None and len(test) > config.clips:
         chosen = [test[i] for i in np.linspace(0, len(test) - 1, config.clips).astype(int)]
         return list(dict.fromkeys(chosen)), f"{config.clips} of {len(test)} held-out clips"
     return test, ""
+
+
+def trained_on(snapshot: Snapshot, config: EvaluateConfig, clip_ids: list[str]) -> set[str]:
+    """Clips of an identity that its head or the network learnt from.
+
+    Each has its own split: the head's is made among the identity's clips, the network's among all
+    clips with sound, and a split depends on what it is made of.
+    """
+    names, dataset = config.names, config.dataset
+    heard = clips_with(snapshot, dataset, (names.audio, names.emotion, names.expression))
+    planes = read_planes(snapshot, dataset, names.expression)
+    who = snapshot.clips(dataset).identity
+    spoken = splits_of(snapshot, dataset, [clip for clip in heard if who[clip] in planes])
+    counts = [snapshot.frames(dataset, clip) for clip in clip_ids]
+    frames = tuple(str(clip) for clip in np.repeat(clip_ids, counts))
+    seen = ~held_out_frames(snapshot, dataset, frames)
+    shown = {clip for clip, used in zip(frames, seen, strict=True) if used}
+    return shown | {clip for clip, part in spoken.items() if part == "train"}
 
 
 class Speaker:
@@ -95,8 +115,11 @@ class Speaker:
         if self._loaded is None:
             config = self.config
             clips = head_clips(self.snapshot, config.dataset, self.identity, config.names)
-            everything = head_data(self.snapshot, config.dataset, clips, config.names)
-            plate = background_plate(everything.training())
+            learnt = trained_on(self.snapshot, config, clips)
+            # What lies behind the head is learnt from other clips, as the head is.
+            others = [clip for clip in clips if clip in learnt] or clips
+            known = sampled(self.snapshot, config.dataset, others, config.names)
+            plate = background_plate(known)
             self._loaded = load_head(self._folder), load(config.network), plate
         return self._loaded
 

@@ -65,12 +65,12 @@ def mean_rows(clips: Sequence[Scored]) -> Rows:
     for key, metric in CATALOGUE.items():
         if metric.of == "set":
             cell = fid_of(scores)
-            ours, note, truth = cell.text(), cell.note, "0 by definition"
+            ours, note, truth = cell.text(), cell.note, "–"
         else:
             cells = [s.generated[key] for s in scores]
             ours, note = _mean(cells)
             truth = _mean([s.reference[key] for s in scores if key in s.reference])[0]
-            truth = truth if metric.of == "one" else "nothing to compare with"
+            truth = truth if metric.of == "one" else "–"
         rows.append(
             {
                 "metric": title(metric),
@@ -92,6 +92,8 @@ def _mean(cells: Sequence[Measured]) -> tuple[str, str]:
         return f"not measured: {'; '.join(reasons[:2]) or 'no clip was measured'}", ""
     lacking = len(cells) - len(values)
     note = f"{len(values)} clips" + (f", {lacking} not measured: {reasons[0]}" if lacking else "")
+    told = {cell.note for cell in cells if cell.known and cell.note}
+    note += f"; {told.pop()}" if len(told) == 1 else ""
     return mean_interval(values).text(), note
 
 

@@ -175,7 +175,9 @@ def _points(ours: Watched, truth: Watched, frames: int) -> dict[str, Measured]:
     a, b = a[both], b[both]
     mouth, face = frame_distances(a[:, MOUTH_68], b[:, MOUTH_68]), frame_distances(a, b)
     eyes = eye_distance(b)
-    note = f"{truth.size[0]}x{truth.size[1]} px; a face in both in {int(both.sum())} of {frames}"
+    note = f"{truth.size[0]}x{truth.size[1]} px"
+    if not both.all():
+        note += f"; a face in both in {int(both.sum())} of {frames} frames"
     values = {
         "m_lmd": mouth.mean(),
         "f_lmd": face.mean(),
