@@ -50,6 +50,7 @@ def clips(page: Page, address: str, folder: Path) -> None:
     page.get_by_label("Masks", exact=True).check()
     for _ in range(2):
         page.keyboard.press("Shift+ArrowRight")
+    page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(700)
     keep(page, "studio-clip", folder)
 
@@ -59,6 +60,7 @@ def emotions(page: Page, address: str, folder: Path) -> None:
     page.goto(f"{address}/emotions?identity=iris")
     page.wait_for_selector("#face[data-moved]")
     page.get_by_role("button", name="happy").click()
+    page.mouse.move(5, 5)
     page.wait_for_selector("#head[src]")
     page.wait_for_timeout(2500)
     keep(page, "studio-emotions", folder)
@@ -73,7 +75,8 @@ def timeline(page: Page, address: str, folder: Path) -> None:
         page.wait_for_timeout(500)
     page.get_by_role("button", name="Quick preview").click()
     page.wait_for_selector("#result", timeout=90_000)
-    page.evaluate("document.querySelector('#result').currentTime = 0.8")
+    page.evaluate("document.querySelector('#result').currentTime = 1.2")
+    page.evaluate("window.scrollTo(0, 330)")
     page.wait_for_timeout(1500)
     keep(page, "studio-timeline", folder)
 
@@ -83,9 +86,12 @@ def dark(page: Page, address: str, folder: Path) -> None:
     page.goto(address)
     page.wait_for_selector(".card img")
     page.get_by_role("button", name="Light / dark").click()
+    page.wait_for_selector("body.body--dark")
+    page.wait_for_timeout(600)
     page.goto(f"{address}/emotions?identity=iris")
     page.wait_for_selector("#head[src]")
     page.get_by_role("button", name="angry").click()
+    page.mouse.move(5, 5)
     page.wait_for_timeout(2500)
     keep(page, "studio-dark", folder)
 

@@ -98,9 +98,10 @@ def _sliders(desk: Desk, face: Face) -> None:
                 follow()
 
             with ui.element("div").classes("row"):
+                ui.label("As recorded:").classes("small soft")
                 for tag in steps:
                     button = ui.button(tag, on_click=partial(recorded, tag))
-                    button.props("outline dense no-caps").tooltip("As deep as its recordings")
+                    button.props("outline dense no-caps")
                 ui.button("Rest", on_click=partial(recorded, "")).props("flat dense no-caps")
             markup("<h2>Margin at each plane</h2>")
             for tag in steps:

@@ -43,8 +43,9 @@ def frame(desk: Desk, request: Request, here: str, title: str) -> Iterator[None]
         )
         markup(Markup('<nav aria-label="Pages">{}</nav>').format(links))
         parts = (library.dataset, library.ref, library.snapshot.id[:8])
-        where = " · ".join((library.cache.location, *parts))
-        ui.label(where).classes("where small soft").tooltip("The store is only read")
+        short = "/".join(library.cache.location.split("/")[-2:])
+        label = ui.label(" · ".join((short, *parts))).classes("where small soft")
+        label.tooltip(f"{library.cache.location}, only read")
 
         async def turn() -> None:
             is_dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
@@ -55,7 +56,7 @@ def frame(desk: Desk, request: Request, here: str, title: str) -> Iterator[None]
             )
 
         ui.button("Light / dark", on_click=turn).props("flat dense no-caps").classes("small")
-    with ui.element("main").props("id=main"):
+    with ui.element("div").classes("content").props("id=main"):
         yield
 
 

@@ -265,13 +265,15 @@ async def _editor(editor: Editor, tags: list[str], identities: tuple[str, ...]) 
                 on_change=lambda e: choose(e.value),
             )
             pick.props("outlined dense options-dense").style("min-width: 320px")
-            ui.upload(
-                label="or a file",
+            chosen = ui.upload(
                 auto_upload=True,
                 max_file_size=LARGEST,
                 on_upload=upload,
                 on_rejected=lambda: ui.notify("The file is larger than 50 MB.", type="warning"),
-            ).props('accept="audio/*,video/*" flat bordered').style("max-width: 260px")
+            )
+            chosen.props('accept="audio/*,video/*"').classes("hidden")
+            own = ui.button("A file of mine…", on_click=lambda: chosen.run_method("pickFiles"))
+            own.props("outline dense no-caps")
         markup(
             '<div class="lane" id="lane" role="group" aria-label="Segments over the sound">'
             "<canvas></canvas></div>"

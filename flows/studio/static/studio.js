@@ -151,8 +151,8 @@
     if (!told) return;
     if (points) told.points = points;
     if (!told.points || !told.canvas.isConnected) return;
-    const [pen, wide, tall] = sized(told.canvas), scale = wide / 5.2;
-    const at = (i) => [wide / 2 + told.points[2 * i] * scale, tall * 0.42 + told.points[2 * i + 1] * scale];
+    const [pen, wide, tall] = sized(told.canvas), scale = wide / 4.4;
+    const at = (i) => [wide / 2 + told.points[2 * i] * scale, tall * 0.4 + told.points[2 * i + 1] * scale];
     pen.clearRect(0, 0, wide, tall);
     pen.fillStyle = css("--soft");
     for (let i = 0; i < told.points.length / 2; i++) { const [x, y] = at(i); pen.globalAlpha = 0.55; pen.fillRect(x - 0.8, y - 0.8, 1.6, 1.6); }
