@@ -94,6 +94,7 @@ def growth(folder: Path, count: int) -> None:
     ten = clips(folder / "ten", 10, count)
     alone, _ = flow_seconds(ten, folder / "small", workers=1, features=FAST)
     data = clips(folder / "videos", count)
+    time.sleep(2.5)  # files younger than 2 s are not yet relied on, and hashed again next time
     config = PreprocessConfig(data=data, store=str(folder / "large"), size=SIZE, features=FAST)
     cache = Cache.open(config.store, create=True)
     scanned, plan, profile = plan_preprocess(config)

@@ -9,10 +9,12 @@ import itertools
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from flows.config import PreprocessConfig
 from flows.crew import Crew
@@ -68,6 +70,27 @@ def expected_frames(source: ClipSource) -> int:
     return max(0, -int(-seconds * FPS // 1)) + 1
 
 
+def settled_files(work: Work, written: Collection[str]) -> list[str]:
+    """Clips whose file was too young to be relied on when they were written, and is not any more.
+
+    Said along with a commit that is made anyway: the next scan need not read these files again.
+    """
+    before, dataset = work.before, work.config.dataset
+    if before is None or not before.has_dataset(dataset):
+        return []
+    table = before.table(dataset)
+    young = np.flatnonzero((table.columns["mtime_ns"] < 0) & (table.columns["clip_id"] != ""))
+    ids, content = table.columns["clip_id"], table.columns["content"]
+    return [
+        str(ids[row])
+        for row in young
+        if (source := work.sources.get(str(ids[row]))) is not None
+        and source.mtime_ns >= 0
+        and source.content == content[row]
+        and source.clip_id not in written
+    ]
+
+
 def reserved_frames(work: Work, source: ClipSource) -> int:
     """Frames to reserve for a clip; those of its stored extent where it will keep that."""
     stored = stored_frames(work.before, work.config.dataset, source)
@@ -92,6 +115,7 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
     removed = work.plan.removed if config.prune else ()
     # A clip that is computed has its labels written along with its cells.
     relabelled = sorted({change.clip_id for change in work.plan.rows} - set(clip_ids))
+    settled = settled_files(work, {*clip_ids, *relabelled})
     rounds = [
         clip_ids[first : first + config.clips_per_commit]
         for first in range(0, len(clip_ids), config.clips_per_commit)
@@ -126,7 +150,8 @@ def work_off(work: Work, crew: Crew, answers: Map) -> tuple[list[ClipRecord], st
             done = one_round(work, crew, answers, session, several, ledger) if several else []
             if number == 1:
                 session.remove_clips(removed)
-                session.update_rows([clip_row(work.sources[c], 0, {}) for c in relabelled])
+                told = [clip_row(work.sources[c], 0, {}) for c in (*relabelled, *settled)]
+                session.update_rows(told)
             # What was counted up to here: the newest commit of a run tells of all of it.
             session.annotate(rates=rates(done), cost=ledger.cost())
             finished = time.monotonic()

@@ -113,8 +113,9 @@ def _add(path: Path, rows: list[Label] | None, look: _Look) -> None:
     if all(label.bad for label in labels):
         raise InputError(labels[0].bad or "")
     state = known_state(path, look.known)
-    # A file that nobody knows is opened before it is hashed: most that are no video end here.
-    length = look.length(path) if state is None else None
+    # At a first scan a file is opened before it is hashed: most that are no video end here. Later
+    # a file that was moved or touched is known by its hash.
+    length = look.length(path) if state is None and not look.clips else None
     state = state or file_state(path, look.known)
     digest = state.sha256
     found = None if look.shots else look.clips.stretches(path.stem, digest, labels)

@@ -35,6 +35,10 @@ class KnownClips:
         """`content`: clip id -> content hash."""
         self._content = content
 
+    def __bool__(self) -> bool:
+        """Whether any clip is known."""
+        return bool(self._content)
+
     def stretches(
         self, stem: str, sha256: str, labels: Sequence[Label]
     ) -> list[list[Stretch]] | None:

@@ -1,6 +1,8 @@
+import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +17,8 @@ from flows.orchestra import call
 from flows.preprocess import preprocess
 from pipeline.samples import make_samples
 
+ROOT = Path(__file__).resolve().parents[2]
+
 sys.path.insert(0, str(Path(__file__).parent))  # for talking_kit, here and in children
 
 
@@ -23,6 +27,26 @@ def prefect_server() -> Iterator[None]:
     """A real Prefect API on its own database; nested or repeated harnesses hang."""
     with prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+@pytest.fixture(scope="session")
+def prefect(prefect_server: None) -> Callable[..., str]:
+    """The `prefect` command against that server, from the checkout; returns what it prints."""
+    from prefect.settings import PREFECT_API_URL
+
+    def run(*arguments: str) -> str:
+        environment = os.environ | {
+            "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+            "EMOHEAD_HOME": str(ROOT),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

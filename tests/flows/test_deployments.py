@@ -1,15 +1,11 @@
 """The deployments of prefect.yaml on a real server, and a real worker that finishes a run."""
 
-import os
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
 
 from store import Cache
 
@@ -17,21 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 200
 
 
-def prefect(*arguments: str) -> str:
-    environment = os.environ | {
-        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
-        "EMOHEAD_HOME": str(ROOT),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_all_deployments_are_made_and_a_worker_finishes_an_update(clips: Path) -> None:
+def test_all_deployments_are_made_and_a_worker_finishes_an_update(
+    clips: Path, prefect: Callable[..., str]
+) -> None:
     for pool in ("cpu", "gpu"):
         prefect("work-pool", "create", pool, "--type", "process")
     prefect("deploy", "--all")
