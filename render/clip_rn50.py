@@ -166,8 +166,8 @@ class Clip(nn.Module):
         self.visual = visual or PictureEncoder()
         self.token_embedding = nn.Embedding(vocabulary, width)
         self.positional_embedding = nn.Parameter(torch.randn(WORDS, width) * 0.01)
-        self.transformer = nn.Module()
-        self.transformer.resblocks = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
+        blocks = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
+        self.transformer = nn.ModuleDict({"resblocks": blocks})
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.randn(width, out) * width**-0.5)
         self.logit_scale = nn.Parameter(torch.zeros(()))
@@ -185,7 +185,8 @@ class Clip(nn.Module):
         """Unit vectors of texts; a text ends at its largest token, which is the end's."""
         x = self.token_embedding(tokens) + self.positional_embedding
         later = torch.full((WORDS, WORDS), float("-inf"), device=x.device).triu(1)
-        for block in self.transformer.resblocks:
+        blocks: Any = self.transformer["resblocks"]
+        for block in blocks:
             x = block(x, later)
         x = self.ln_final(x)[torch.arange(len(x), device=x.device), tokens.argmax(1)]
         return functional.normalize(x @ self.text_projection, dim=1)

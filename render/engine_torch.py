@@ -5,6 +5,7 @@ launches, whatever it holds.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ class TorchEngine:
         self.waits = device.type != "cpu"
         self.field = TorchField(Field(config.field, config.seed), device, config.precision, dtype)
         if config.compile:
-            self.field.module = torch.compile(self.field.field, dynamic=not config.graphs)
+            compiled: Any = torch.compile(self.field.field, dynamic=not config.graphs)
+            self.field.module = compiled
         self.occupancy = DeviceOccupancy(config.occupancy, hull, device)
         self.sampler = DeviceSampler(data, box, config.sampling, config.seed, device)
         self.adam = FlatAdam(self.field, config)

@@ -143,7 +143,7 @@ def test_a_torn_checkpoint_says_so(make_head_data: Maker, tmp_path: Path) -> Non
 def test_settings_that_cannot_be_are_refused() -> None:
     for wrong in ({"steps": 0}, {"rays": 0}, {"seconds": 0.0}, {"march_steps": 1}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
-            replace(CONFIG, **wrong)  # type: ignore[arg-type]
+            replace(CONFIG, **wrong)
     with pytest.raises(ConfigError, match="growth = -1"):
         OccupancyConfig(growth=-1)
     with pytest.raises(ConfigError, match="appearance = -1"):

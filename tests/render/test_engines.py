@@ -109,7 +109,7 @@ def test_both_engines_take_the_same_steps(data: HeadData, dtype: torch.dtype, cl
         portable.load(first)
 
 
-def picture_rays(data: HeadData, box: object, size: int) -> PictureRays:
+def picture_rays(data: HeadData, size: int) -> PictureRays:
     masks = head_mask(data.labels)
     where = head_box(masks, data.cameras, data.focal)
     o, d = camera_rays(
@@ -124,13 +124,10 @@ def picture_rays(data: HeadData, box: object, size: int) -> PictureRays:
 
 def test_a_whole_heads_gradient_is_the_pictures(data: HeadData) -> None:
     fused, portable = engines(data, torch.float32)
-    rays = picture_rays(data, None, 24)
+    rays = picture_rays(data, 24)
     shown = fused.picture(rays, 1 / 24)
-    whole = portable.field.shade_chunk(
-        *(torch.from_numpy(x) for x in (rays.origins, rays.directions, rays.alpha)),
-        portable.occupancy.mask,
-        1 / 24,
-    )
+    o, d, alpha = (torch.from_numpy(x) for x in (rays.origins, rays.directions, rays.alpha))
+    whole = portable.field.shade_chunk(o, d, alpha, portable.occupancy.mask, 1 / 24)
     rgb, opacity = whole[:, :3].detach().numpy(), whole[:, 3:].detach().numpy()
     np.testing.assert_allclose(rgb + (1 - opacity) * rays.background, shown, atol=2e-3)
     np.testing.assert_allclose(portable.picture(rays, 1 / 24), shown, atol=2e-3)

@@ -278,6 +278,10 @@ def test_what_has_no_weights_is_left_out_and_said(data: HeadData, tmp_path: Path
     assert not none.due(4, 0.9)
     assert [note.split(":")[0] for note in none.notes] == ["L_cord left out", "L_shape left out"]
     assert "emohead weights add clip_rn50 PATH" in none.notes[0]
+    config = replace(CONFIG, refine=RefineConfig())
+    missing = Refiner.missing(config, data, Shelf(tmp_path / "empty"))
+    assert [note.split(":")[0] for note in missing] == ["L_cord left out", "L_shape left out"]
+    assert Refiner.missing(replace(CONFIG, refine=None), data) == []
     untagged = refiner_of(replace(data, tags=()), shelf_with(tmp_path, clip=True, shapes=False))
     assert untagged.notes[0] == "L_cord left out: no frame has an emotion tag"
 
@@ -313,7 +317,9 @@ def test_the_square_of_the_parsed_face() -> None:
     labels[20:60, 30:70] = 1
     labels[0:20, 30:70] = 17  # hair is not in a detector's box
     # Old size 40, centre (50, 40 + 0.14 · 40); side int(1.58 · 40) = 63.
-    np.testing.assert_allclose(face_square(labels), [18.5, 14.1, 81.5, 77.1])
+    square = face_square(labels)
+    assert square is not None
+    np.testing.assert_allclose(square, [18.5, 14.1, 81.5, 77.1])
     assert face_square(np.zeros((8, 8), np.uint8)) is None
 
 
