@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import webbrowser
 from collections.abc import Callable
@@ -58,8 +59,11 @@ def serve(
         config = uvicorn.Config(
             LocalOnly(api, found), log_level="warning", loop="asyncio", ws_max_size=2**20
         )
+        # uvicorn gives a signal back after it has ended; as an interrupt it lets us clear up
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            with contextlib.suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             desk.close()
 
@@ -76,6 +80,7 @@ def listening(port: int):
             raise FlowError(
                 f"port {port} is taken ({error.strerror}); give another, or 0 for a free one"
             ) from error
+        listener.listen(64)  # who was told the address is answered, if only after the start
         yield listener
     finally:
         listener.close()

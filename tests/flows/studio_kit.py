@@ -1,6 +1,7 @@
 """A studio of its own process, as a user starts it."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ from pathlib import Path
 
 
 @contextmanager
-def running_studio(*arguments: str | Path) -> Iterator[str]:
-    """Start `emohead studio`, give its address, end it."""
+def running_studio(*arguments: str | Path, temporary: Path | None = None) -> Iterator[str]:
+    """Start `emohead studio`, give its address, end it; `temporary`: where its folder goes."""
     command = [sys.executable, "-m", "flows.cli", "studio", *map(str, arguments)]
     command += ["--port", "0", "--no-browser"]
+    environment = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as studio:
         try:
             assert studio.stdout is not None

@@ -74,8 +74,11 @@ def studio(looked_at: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     snapshot = Cache.open(looked_at).snapshot()
     clip = next(c for c in snapshot.clips("clips").index if c.startswith("iris_happy_s1"))
     before = contents(looked_at)
-    with running_studio("--out", out, "--store", looked_at) as address:
+    own = root / "temporary"
+    own.mkdir()
+    with running_studio("--out", out, "--store", looked_at, temporary=own) as address:
         yield Running(address, looked_at, out, snapshot, str(clip), before)
+    assert list(own.glob("emohead-studio-*")) == []  # the studio leaves nothing behind
 
 
 def test_the_list_names_every_clip_and_why_one_was_refused(studio: Running):
@@ -399,7 +402,6 @@ def test_it_listens_on_this_machine_alone_and_names_a_taken_port():
     with listening(0) as one:
         host, port = one.getsockname()
         assert host == "127.0.0.1"
-        one.listen()
         with pytest.raises(FlowError, match=f"port {port} is taken"), listening(port):
             pass
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from functools import partial
+from urllib.parse import quote
 
 from markupsafe import Markup
 from nicegui import run, ui
@@ -37,7 +38,7 @@ def add(desk: Desk) -> None:
                         list(choices.identities),
                         label="Identity",
                         value=identity,
-                        on_change=lambda e: ui.navigate.to(f"/emotions?identity={e.value}"),
+                        on_change=lambda e: ui.navigate.to(f"/emotions?identity={quote(e.value)}"),
                     ).props("outlined dense options-dense")
             if not identity:
                 empty("No identity yet", "emohead preprocess videos --store STORE brings clips.")

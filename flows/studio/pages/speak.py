@@ -5,6 +5,7 @@ import secrets
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
@@ -81,7 +82,7 @@ def add(desk: Desk) -> None:
                         heads,
                         label="Whose head",
                         value=identity,
-                        on_change=lambda e: ui.navigate.to(f"/timeline?identity={e.value}"),
+                        on_change=lambda e: ui.navigate.to(f"/timeline?identity={quote(e.value)}"),
                     ).props("outlined dense options-dense")
             missing = desk.previews.missing(identity) if identity else ""
             if not identity or missing:
