@@ -1,9 +1,11 @@
 """What datasets cost, from the rates and sizes that one store measured.
 
-    python -m benchmarks.capacity STORE [--frames-per-clip 100]
+    python -m benchmarks.capacity STORE [--seconds-per-clip 10] [--cores 64]
 
 Reads seconds per frame of each stage from the store's commits and bytes per frame from its folder,
-and multiplies. Nothing else is assumed but what the table says.
+and multiplies. What one committer costs a clip and a commit are told as arguments; their defaults
+are figures of `benchmarks.scheduling`. Nothing else is assumed but what the table says. With longer
+clips the objects of a clip stay as many up to the block of 128 frames, and then grow with it.
 """
 
 import argparse
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from flows.estimate import measured_rates
 from store import Cache
+from store.schema import BLOCK_FRAMES, CLIP_COLUMNS
 
 FPS = 25
 HOURS = {
@@ -33,6 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store")
     parser.add_argument("--cores", type=int, default=64)
+    parser.add_argument("--seconds-per-clip", type=float, help="default: as the store's clips are")
+    parser.add_argument("--rate", type=float, help="frames/s a core; default: as it was measured")
+    parser.add_argument("--committer-ms", type=float, default=0.8, help="of one clip")
+    parser.add_argument("--metadata-bytes", type=float, default=115, help="of one clip")
     arguments = parser.parse_args()
     cache = Cache.open(arguments.store)
     snapshot = cache.snapshot()
@@ -40,24 +47,35 @@ def main() -> None:
     frames = sum(int(table.frames.sum()) for table in clips)
     count = sum(len(table) for table in clips)
     rates = measured_rates(cache)
-    per_frame = sum(rates.values())
+    per_frame = 1 / arguments.rate if arguments.rate else sum(rates.values())
+    if not per_frame:
+        raise SystemExit(f"{arguments.store}: no run of it was timed; give --rate")
     size, files = folder_bytes(Path(arguments.store))
     print(f"{count} clips, {frames} frames; {1 / per_frame:.1f} frames/s a core; ", end="")
     print(f"{size / frames / 1000:.1f} kB a frame; {files / count:.1f} objects a clip")
     for stage, seconds in sorted(rates.items(), key=lambda item: -item[1]):
         print(f"  {stage:<12} {1000 * seconds:7.2f} ms a frame  {seconds / per_frame:5.1%}")
+    length = FPS * arguments.seconds_per_clip if arguments.seconds_per_clip else frames / count
+    objects = files / count * max(1, -(-length // BLOCK_FRAMES))
+    # A commit reads and writes a chunk and a manifest of every column it touches.
+    columns = len(CLIP_COLUMNS) + 2 * len(snapshot.features(snapshot.datasets()[0]))
+    print(f"\nclips of {length:.0f} frames, commits of {ROUND}")
     print(
-        f"\n| dataset | frames | core-hours | on {arguments.cores} cores | TB | objects | commits |"
+        f"| dataset | frames | clips | core-hours | on {arguments.cores} cores | committer | TB | "
+        "requests | metadata | commits |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("|---|" + "---:|" * 9)
     for name, hours in HOURS.items():
         total = hours * 3600 * FPS
         core_hours = total * per_frame / 3600
-        many = total / (frames / count)
+        many = total / length
+        requests = many * objects + many / ROUND * 4 * columns
         print(
-            f"| {name} | {total / 1e6:,.0f} M | {core_hours:,.0f} | "
-            f"{core_hours / arguments.cores:,.1f} h | {total * size / frames / 1e12:,.2f} | "
-            f"{many * files / count / 1e6:,.1f} M | {many / ROUND:,.0f} |"
+            f"| {name} | {total / 1e6:,.0f} M | {many / 1e6:,.2f} M | {core_hours:,.0f} | "
+            f"{core_hours / arguments.cores:,.1f} h | "
+            f"{many * arguments.committer_ms / 3.6e6:,.1f} h | "
+            f"{total * size / frames / 1e12:,.2f} | {requests / 1e6:,.1f} M | "
+            f"{many * arguments.metadata_bytes / 1e9:,.2f} GB | {many / ROUND:,.0f} |"
         )
 
 

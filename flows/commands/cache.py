@@ -37,6 +37,31 @@ Commit = Annotated[
 ]
 
 
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for another run on this store.")
+]
+Resource = Annotated[
+    list[str] | None,
+    typer.Option(help="What a Dask worker must have for a task, e.g. GPU=1; may be given again."),
+]
+
+
+def counted(pairs: list[str] | None) -> dict[str, float]:
+    """``["GPU=1"]`` → ``{"GPU": 1.0}``.
+
+    Raises:
+        typer.BadParameter: a pair that is not NAME=NUMBER.
+    """
+    found = {}
+    for pair in pairs or []:
+        name, _, number = pair.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError as error:
+            raise typer.BadParameter(f"{pair!r} is not NAME=NUMBER, e.g. GPU=1") from error
+    return found
+
+
 @app.command()
 def plan(
     folder: Videos,
@@ -117,6 +142,8 @@ def preprocess(
         bool, typer.Option("--prune", help="Remove clips that left the folder.")
     ] = False,
     rehash: Rehash = False,
+    wait: Wait = 3600.0,
+    resource: Resource = None,
     clips_per_commit: Commit = 500,
     report: Report = None,
     as_json: Json = False,
@@ -141,6 +168,8 @@ def preprocess(
         size=size,
         overrides=nested(override),
         rehash=rehash,
+        wait_seconds=wait,
+        resources=counted(resource),
         clips_per_commit=clips_per_commit,
         force=tuple(force or ()),
         cluster=cluster,
@@ -174,6 +203,8 @@ def update(
         str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
     ] = None,
     rehash: Rehash = False,
+    wait: Wait = 3600.0,
+    resource: Resource = None,
     clips_per_commit: Commit = 500,
     report: Report = None,
     as_json: Json = False,
@@ -200,6 +231,8 @@ def update(
         size=size,
         overrides=nested(override),
         rehash=rehash,
+        wait_seconds=wait,
+        resources=counted(resource),
         clips_per_commit=clips_per_commit,
         cluster=cluster,
     )
