@@ -23,6 +23,7 @@ from flows.presets import configured, network_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from flows.store_features import named
+from flows.systems import NETWORK
 from models import (
     SpeechFeatures,
     SplitKey,
@@ -181,7 +182,8 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
     snapshot = cache.snapshot(config.ref)
     config = named(config, cache, snapshot)
     data = training_data(snapshot, config.dataset, config.names, packs_of(config.out))
-    settings = configured(TrainConfig, network_settings(config.preset), config.settings, "network")
+    chosen = network_settings(config.preset) | NETWORK[config.system]
+    settings = configured(TrainConfig, chosen, config.settings, "network")
     key = {
         "cells": data.provenance["cells"],
         "planes": planes_key(snapshot, config.dataset, config.names.expression),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import Emotion, Json, Made, Out
+from flows.commands.options import Emotion, Json, Made, Out, System
 
 app = typer.Typer()
 
@@ -73,6 +73,7 @@ def synthesize(
             help="Sign the video (C2PA) where c2pa-python is installed.",
         ),
     ] = True,
+    system: System = "emohead",
     out: Out = OUT,
     store: Store = None,
     ref: Ref = "main",
@@ -87,6 +88,7 @@ def synthesize(
     from flows.orchestra import run
     from flows.synthesis.look import Look
     from flows.synthesize import synthesize as flow
+    from flows.systems import network_folder
 
     look: dict[str, Any] = {
         "size": size,
@@ -106,7 +108,7 @@ def synthesize(
         profile=profile,
         identity=identity,
         head=out / "heads" / identity,
-        network=out / "network",
+        network=network_folder(out, system),
         audio=audio,
         emotion=emotion,
         timeline=timeline,

@@ -1,0 +1,60 @@
+"""The same store, three systems: what `--system` trains, and where it lies."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+
+from model_kit import SMALL, made_clips, stored
+
+from flows.config import AudioExpressionFlowConfig, HyperplaneFlowConfig
+from flows.features import FeatureNames
+from flows.fit_hyperplanes import fit_hyperplanes
+from flows.orchestra import run
+from flows.systems import NETWORK, SYSTEMS, System, network_folder
+from flows.train_audio_expression import train_audio_expression
+from models import load, speak
+from models.labels import LABELS
+
+NAMES = FeatureNames(
+    audio="audio/a", emotion="emotion/e", text="text/t", expression="expression/x", mouth="face/mar"
+)
+
+
+def test_every_system_has_a_network_and_a_folder_of_its_own() -> None:
+    assert SYSTEMS == ("emohead", "moee", "emodiffhead")
+    assert set(NETWORK) == set(SYSTEMS)
+    folders = [network_folder(Path("out"), system).name for system in SYSTEMS]
+    assert folders == ["network", "network-moee", "network-emodiffhead"]
+
+
+@pytest.mark.parametrize("system", ["moee", "emodiffhead"])
+def test_a_system_is_trained_from_the_store_and_speaks_by_label(
+    system: System, tmp_path: Path
+) -> None:
+    clips = made_clips()
+    stored(clips, tmp_path / "store")
+    store = str(tmp_path / "store")
+    run(fit_hyperplanes, HyperplaneFlowConfig(store=store, expression=NAMES.expression))
+    config = AudioExpressionFlowConfig(
+        store=store, names=NAMES, system=system, out=network_folder(tmp_path, system),
+        settings=SMALL | {"ffn_widths": [32, 16], "steps": 30},
+    )  # fmt: skip
+    summary = run(train_audio_expression, config)
+    assert not summary["reused"]
+    assert run(train_audio_expression, config)["reused"]
+    done = load(config.out)
+    expected = {"moee": "moee", "emodiffhead": "recurrent"}[system]
+    assert done.model.config.architecture == expected
+    assert done.model.config.labels == LABELS
+    assert done.train.noisy == 0.5
+    said = speak(done, clips[0].features, "happy:0.5", "ann")
+    assert said.steered.tags == ("happy",)
+    assert np.isfinite(said.steered.margin).all()
+    # the other system's settings in the same folder are another training, not a resumption
+    other = config.model_copy(update={"system": "emohead"})
+    assert not run(train_audio_expression, other)["reused"]
+    assert load(config.out).model.config.architecture == "emohead"
