@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int16
 
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
-from flows.fit_hyperplanes import read_planes
+from flows.fit_hyperplanes import planes_key, read_planes
 from flows.reading import cells_key, clips_with
 from flows.synthesis.driving import sampled
 from flows.synthesis.provenance import file_hash
@@ -132,9 +132,12 @@ class Speaker:
         folder = config.out / "clips" / told.name
         generated, reference = folder / "generated.mp4", folder / "reference.mp4"
         names = config.names
-        features = (*head_features(names), names.audio, names.emotion)
+        there = snapshot.cells(config.dataset)
+        features = (*head_features(names), names.audio, names.emotion, names.text, WAVEFORM)
+        features = tuple(name for name in features if name in there)
         key = {
             "cells": cells_key(snapshot, config.dataset, [clip_id], features),
+            "planes": str(planes_key(snapshot, config.dataset, names.expression)),
             "models": self._hashes,
             "emotion": emotion,
             "version": 1,
