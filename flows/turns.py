@@ -7,7 +7,6 @@ global concurrency limit of that server. Two hosts without a server do not see e
 compute, the store keeps what came first and drops the double.
 """
 
-import getpass
 import hashlib
 import json
 import os
@@ -58,7 +57,7 @@ def turn(location: str, wait_seconds: float) -> Iterator[None]:
 def lock_file(where: str) -> Path:
     """Where runs of this host wait: beside the store it would be taken for a part of it."""
     key = hashlib.sha256(where.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"emohead-run-{getpass.getuser()}-{key}.lock"
+    return Path(tempfile.gettempdir()) / f"emohead-run-{os.getuid()}-{key}.lock"
 
 
 def limit_name(where: str) -> str:
