@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal[
-    *("3ddfa", "lmk68", "bisenet", "landmarker", "hubert", "emotion2vec", "funasr", "causal_lm"),
-    *("syncnet", "alexnet", "fid_inception", "face_api", "clip", "deca"),
-]
+    "3ddfa", "lmk68", "bisenet", "landmarker", "hubert", "emotion2vec", "funasr", "causal_lm",
+    "syncnet", "alexnet", "fid_inception", "face_api", "clip", "deca",
+]  # fmt: skip
 """What can load a weight; an encoder or a metric asks for a kind, any name of it will do."""
 
 HUGGING_FACE = (
