@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Error, Page, Playwright, sync_playwright
 
-from flows.inspect.show import record_clip
+from flows.inspect.show import record_clip, viewer
 
 PICTURES = Path(__file__).parent / "pictures"
 SOFTWARE = [
@@ -101,20 +101,16 @@ def recording(driver: Playwright, asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.rrd"
         record_clip(str(asked.out / "store"), "iris_happy_s1", path)
-        command = [sys.executable, "-m", "rerun", "--bind", "127.0.0.1", "--serve-web"]
-        command += ["--web-viewer-port", "9191", "--port", "9192", str(path)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as viewer:
-            try:
-                time.sleep(4)
-                browser = driver.chromium.launch(executable_path=asked.chromium, args=SOFTWARE)
-                page = browser.new_page(viewport={"width": 1600, "height": 1000})
-                source = "rerun%2Bhttp://127.0.0.1:9192/proxy"
-                page.goto(f"http://127.0.0.1:9191/?url={source}&renderer=webgl")
-                page.wait_for_timeout(asked.patience * 1000)
-                keep(page, "inspect", asked.pictures)
-                browser.close()
-            finally:
-                viewer.terminate()
+        ports = ["--web-viewer-port", "9191", "--port", "9192"]
+        with viewer(["--serve-web", *ports, str(path)]):
+            time.sleep(4)
+            browser = driver.chromium.launch(executable_path=asked.chromium, args=SOFTWARE)
+            page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            source = "rerun%2Bhttp://127.0.0.1:9192/proxy"
+            page.goto(f"http://127.0.0.1:9191/?url={source}&renderer=webgl")
+            page.wait_for_timeout(asked.patience * 1000)
+            keep(page, "inspect", asked.pictures)
+            browser.close()
 
 
 def main() -> None:
@@ -123,7 +119,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--pictures", type=Path, default=PICTURES)
-    parser.add_argument("--patience", type=int, default=40, help="Seconds Rerun may take to draw.")
+    parser.add_argument("--patience", type=int, default=40, help="Seconds Rerun may take; 0: none.")
     asked = parser.parse_args()
     command = [sys.executable, "-m", "flows.cli", "studio", "--out", str(asked.out)]
     command += ["--port", "0", "--no-browser"]
@@ -146,7 +142,8 @@ def main() -> None:
                         print(f"{part.__name__}: {error}")
                         page.screenshot(path=asked.pictures / f"failed-{part.__name__}.png")
                 browser.close()
-                recording(driver, asked)
+                if asked.patience:
+                    recording(driver, asked)
         finally:
             studio.terminate()
 

@@ -1,10 +1,15 @@
 """One clip of a store, written as a recording or opened in the viewer."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import rerun as rr
 
@@ -94,12 +99,35 @@ def open_in_viewer(store: str, text: str, dataset: str = "clips", ref: str = "ma
     """
     with tempfile.TemporaryDirectory(prefix="emohead-inspect-") as folder:
         done = record_clip(store, text, Path(folder) / "clip.rrd", dataset, ref)
-        command = [sys.executable, "-m", "rerun", "--bind", "127.0.0.1", "--port", "auto"]
-        viewer = subprocess.run([*command, str(done.path)], capture_output=True, text=True)
-    if viewer.returncode:
-        said = viewer.stderr.strip().splitlines()[-1:] or ["no message"]
+        log = Path(folder) / "viewer.log"
+        with log.open("wb") as said, viewer(["--port", "auto", str(done.path)], said) as process:
+            code = process.wait()
+        lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
+    if code:
         raise FlowError(
-            f"the Rerun viewer ended with code {viewer.returncode}: {said[0]}. Without a screen, "
-            f"write a file with --save clip.rrd and open it elsewhere: rerun clip.rrd"
+            f"the Rerun viewer ended with code {code}: {lines[-1]}. Without a screen, "
+            "write a file with --save clip.rrd and open it elsewhere: rerun clip.rrd"
         )
     return done
+
+
+@contextlib.contextmanager
+def viewer(arguments: Sequence[str], said: IO[bytes] | None = None) -> Iterator[subprocess.Popen]:
+    """Rerun's own program on this machine alone; it ends with the block at the latest.
+
+    `python -m rerun` starts the program as a child, which outlives it when it is ended: both make a
+    group of processes, and the group is ended.
+    """
+    command = [sys.executable, "-m", "rerun", "--bind", "127.0.0.1", *arguments]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=said or subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
