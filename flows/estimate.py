@@ -11,7 +11,7 @@ from store import Cache, Plan
 PROBED = 200
 """Clips whose length is looked up; of a larger plan this many, evenly spread."""
 
-WHOLE_CLIP = ("probe", "video", "audio", "quality", "store")
+WHOLE_CLIP = ("download", "probe", "video", "audio", "quality", "store")
 """Stages every clip passes, whatever of it is computed."""
 
 
