@@ -40,9 +40,9 @@ def animate(
     noise: NoiseConfig,
     picture: UInt8[np.ndarray, "s s 3"],
     audio: Float[np.ndarray, "frames audio_width"],
-    expression: Float[np.ndarray, "frames k"],
+    expression: Float[np.ndarray, "rows k"],
     sampling: Sampling | None = None,
-    emotion: Float[np.ndarray, "frames m emotion_width"] | None = None,
+    emotion: Float[np.ndarray, "latents m emotion_width"] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "chunk s s 3"]]:
     """Frames of a video, a chunk at a time; each chunk sees the last frames of the one before.
@@ -62,6 +62,7 @@ def animate(
     """
     sampling = sampling or Sampling()
     _check(model, picture, audio, expression)
+    _check_emotion(model, audio, emotion)
     device = next(model.parameters()).device
     config = model.config
     chain = Chain(noise)
@@ -154,3 +155,14 @@ def _check(model: Portrait, picture: np.ndarray, audio: np.ndarray, expression: 
                 f"portrait: {mine} {what}, the model was trained with {wanted}; use the encoders "
                 "it was trained with"
             )
+
+
+def _check_emotion(model: Portrait, audio: np.ndarray, emotion: np.ndarray | None) -> None:
+    if emotion is None:
+        return
+    width = model.config.emotion_width
+    if len(emotion) != len(audio) or emotion.shape[-1] != width:
+        raise PortraitDataError(
+            f"portrait: emotion latents of {len(emotion)} frames and {emotion.shape[-1]} channels; "
+            f"the sound has {len(audio)} frames, the model takes {width} channels (0: none)"
+        )

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from render.errors import ConfigError
 Model = TypeVar("Model")
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Frames in [-1, 1] to places with channels, and back."""
 
@@ -129,7 +130,7 @@ def load_pretrained(cls: type[Model], folder: Path) -> Model:
         )  # fmt: skip
         if missing := report["missing_keys"]:  # diffusers would leave them random
             raise ValueError(f"{len(missing)} weights are missing, e.g. {missing[0]}")
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError, LookupError, SafetensorError) as error:
         raise ConfigError(
             f"portrait: {folder} cannot be loaded as {cls.__name__} ({error}); weights must be "
             "safetensors in diffusers' format"

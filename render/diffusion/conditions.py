@@ -29,7 +29,8 @@ class Conditions:
     sees: Bool[Tensor, " batch"]
     """Whether it sees the identity picture."""
     emotion: Float[Tensor, "batch frames m emotion_width"] | None = None
-    """Emotion latent of every frame (`models.experts.latents`); None: not known."""
+    """Emotion latent of every frame, or what a plugged module makes one of
+    (`render.diffusion.experts`); None: not known, which is zeros."""
 
     def told(self, hears: bool, feels: bool, sees: bool) -> "Conditions":
         """The same, with some of it dropped or not for all windows."""
@@ -91,7 +92,7 @@ class ConditionTokens(nn.Module):
         nn.init.zeros_(self.to_vector[-1].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.to_vector[-1].bias)  # type: ignore[arg-type]
         self.from_emotion = nn.Linear(config.emotion_width, width) if config.emotion_width else None
-        self.no_emotion = nn.Parameter(torch.zeros(config.emotion_width))
+        self.emotion_width = config.emotion_width
 
     def forward(self, c: Conditions) -> Told:
         """Tokens, vector and emotion latent, batch and frames in one axis."""
@@ -112,6 +113,5 @@ class ConditionTokens(nn.Module):
     def _emotion(self, c: Conditions) -> Float[Tensor, "batchframes m emotion_width"]:
         batch, frames = c.expressed.shape
         if c.emotion is None:
-            return self.no_emotion.expand(batch * frames, 1, -1)
-        known = c.feels[:, None, None, None]
-        return torch.where(known, c.emotion, self.no_emotion).flatten(0, 1)
+            return c.audio.new_zeros(batch * frames, 1, self.emotion_width)
+        return (c.emotion * c.feels[:, None, None, None]).flatten(0, 1)

@@ -31,6 +31,14 @@ class PortraitClip:
     emotion_latent: Float[np.ndarray, "frames m emotion_width"] | None = None
     """Emotion latent of each frame, for models that take one."""
 
+    def __post_init__(self) -> None:
+        """Hold the arrays against each other.
+
+        Raises:
+            PortraitDataError: they are not of the same frames, or hold nothing to learn from.
+        """
+        _check(self)
+
 
 @dataclass(frozen=True)
 class PortraitData:
@@ -50,7 +58,6 @@ class PortraitData:
             raise PortraitDataError("portrait: no clips to learn from; add clips with a face")
         first = self.clips[0]
         for clip in self.clips:
-            _check(clip)
             for what, mine, theirs in (
                 ("frame size", clip.frames.shape[1], first.frames.shape[1]),
                 ("audio channels", clip.audio.shape[1], first.audio.shape[1]),

@@ -14,6 +14,9 @@ from render.diffusion.reference import ReferenceBranch, ReferenceReader, Seen
 from render.diffusion.unets import make_unets
 from render.errors import ConfigError
 
+PICTURE = "picture"
+"""Name of the picture's own places in what was seen."""
+
 NOISY, CLEAN, ABSENT = 0, 1, 2
 """State of a frame: to be denoised; a clean motion frame; a place where no motion frame is."""
 
@@ -21,7 +24,9 @@ NOISY, CLEAN, ABSENT = 0, 1, 2
 class Portrait(nn.Module):
     """diffusers' UNetMotionModel, told more.
 
-    - Spatial self-attention also reads the identity picture (`render.diffusion.reference`).
+    - Spatial self-attention also reads the identity picture (`render.diffusion.reference`); its
+      places are added to each frame's behind the first convolution, too: random weights learn from
+      that soon, pretrained ones find it zero.
     - Cross-attention reads tokens of each frame's sound and expression.
     - Residual blocks are told the frame's conditions and state beside the step of the chain. The
       paper speaks of a "conditional residual block" that is not known to us; this one is ours.
@@ -63,10 +68,15 @@ class Portrait(nn.Module):
             self.tokens = ConditionTokens(config, audio, k, unets.token_width, embedding)
             self.state = nn.Embedding(3, embedding)
             nn.init.zeros_(self.state.weight)
+            first = self.unet.conv_in
+            self.look = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1)
+            nn.init.zeros_(self.look.weight)
+            nn.init.zeros_(self.look.bias)  # type: ignore[arg-type]
         self.after_mid: nn.Module | None = None
         self._reader = ReferenceReader(self.unet)
         self._vector: Tensor | None = None
         self._emotion: Tensor | None = None
+        self._look: Tensor | None = None
         self._hook()
 
     def plug(self, module: nn.Module) -> None:
@@ -92,7 +102,7 @@ class Portrait(nn.Module):
 
     def see(self, picture: Float[Tensor, "batch c h w"]) -> Seen:
         """Read the identity picture: once a video."""
-        return self.reference(picture)
+        return {**self.reference(picture), PICTURE: picture}
 
     def forward(
         self,
@@ -120,10 +130,12 @@ class Portrait(nn.Module):
         self._vector = told.vector + (self.state(state) + clean).flatten(0, 1)
         self._emotion = told.emotion
         self._reader.seen, self._reader.known = seen, conditions.sees
+        look = self.look(seen[PICTURE]) * conditions.sees[:, None, None, None]
+        self._look = look.repeat_interleave(state.shape[1], 0)
         try:
             out = self.unet(noisy.transpose(1, 2), step, told.tokens, return_dict=False)[0]
         finally:  # hold no graph longer than it is used
-            self._vector = self._emotion = None
+            self._vector = self._emotion = self._look = None
             self._reader.seen = {}
         return out.transpose(1, 2)
 
@@ -143,6 +155,10 @@ class Portrait(nn.Module):
             mixed = self.after_mid(out.flatten(2).transpose(1, 2), self._emotion)
             return mixed.transpose(1, 2).reshape(out.shape)
 
+        def look(module: nn.Module, args: Any, out: Tensor) -> Tensor | None:
+            return None if self._look is None else out + self._look
+
+        self.unet.conv_in.register_forward_hook(look)
         for module in self.unet.modules():
             if isinstance(module, ResnetBlock2D):
                 module.register_forward_pre_hook(tell, with_kwargs=True)
