@@ -119,7 +119,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--pictures", type=Path, default=PICTURES)
-    parser.add_argument("--patience", type=int, default=40, help="Seconds Rerun may take; 0: none.")
+    parser.add_argument("--patience", type=int, default=40, help="Seconds Rerun may take to draw.")
+    parser.add_argument("--only", nargs="*", help="clips, emotions, timeline, dark, recording.")
     asked = parser.parse_args()
     command = [sys.executable, "-m", "flows.cli", "studio", "--out", str(asked.out)]
     command += ["--port", "0", "--no-browser"]
@@ -136,13 +137,15 @@ def main() -> None:
                 page.on("console", lambda told: print("browser:", told.text))
                 page.on("pageerror", lambda told: print("browser:", told))
                 for part in (clips, emotions, timeline, dark):
+                    if asked.only and part.__name__ not in asked.only:
+                        continue
                     try:
                         part(page, address, asked.pictures)
                     except Error as error:  # the others are worth having
                         print(f"{part.__name__}: {error}")
                         page.screenshot(path=asked.pictures / f"failed-{part.__name__}.png")
                 browser.close()
-                if asked.patience:
+                if not asked.only or "recording" in asked.only:
                     recording(driver, asked)
         finally:
             studio.terminate()

@@ -187,9 +187,7 @@ class ClipRecorder:
         self.stream.log(f"{path}/map", rr.Image(picture).compress(90), static=True)
         across = (np.arange(self.clip.frames) + 0.5) * per_frame * stretch
         strips = [np.array([[x, 0], [x, len(picture)]]) for x in across]
-        style = rr.LineStrips2D.from_fields(
-            colors=[(255, 255, 255)], radii=[rr.Radius.ui_points(1.0)]
-        )
+        style = rr.LineStrips2D.from_fields(colors=[(255, 255, 255)], radii=[-1.0])
         self.stream.log(f"{path}/now", style, static=True)
         now = rr.LineStrips2D.columns(strips=strips)
         self._send(f"{path}/now", np.arange(self.clip.frames), now)

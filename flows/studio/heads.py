@@ -60,7 +60,7 @@ class LiveHeads:
         from flows.train_head import head_clips, head_data
         from render.backdrop import TorsoLayers, background_plate
 
-        library = self.library
+        head, library = load_head(self.out / "heads" / identity), self.library
         with library.lock:
             names, dataset, snapshot = library.names, library.dataset, library.snapshot
             clips = head_clips(snapshot, dataset, identity, names)
@@ -73,9 +73,5 @@ class LiveHeads:
         under = TorsoLayers.of(seen, background_plate(seen)).layer(
             int(np.searchsorted(good, frontal))
         )
-        self._loaded[identity] = (
-            load_head(self.out / "heads" / identity),
-            data.cameras[frontal],
-            under,
-        )
+        self._loaded[identity] = head, data.cameras[frontal], under
         return self._loaded[identity]

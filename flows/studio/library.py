@@ -90,23 +90,25 @@ class Library:
         with self.lock:
             table = self.snapshot.clips(self.dataset)
             cells = self.snapshot.cells(self.dataset)
-        whole = np.asarray((cells != "").all(axis=1)) if len(cells.columns) else np.ones(0, bool)
+        whole = list((cells != "").all(axis=1)) if len(cells.columns) else [True] * len(table)
         limits = QualityConfig()
         entries = []
-        for row, complete in zip(table.itertuples(), whole, strict=True):
-            rejected = json.loads(str(row.rejected))
-            frames = int(str(row.frames))
+        columns = ("clip_id", "uri", "identity", "emotion", "facts", "rejected")
+        texts = zip(*(table[name].astype(str) for name in columns), strict=True)
+        for row, length, complete in zip(texts, table["frames"], whole, strict=True):
+            clip_id, uri, identity, emotion, facts, refused = row
+            rejected, frames = json.loads(refused), int(length)
             state = "refused" if not frames else "complete" if complete else "in part"
             reason = "; ".join(dict.fromkeys(rejected.values()))
             entries.append(
                 Entry(
-                    clip_id=str(row.clip_id),
-                    name=source_name(str(row.uri)) or str(row.clip_id),
-                    identity=str(row.identity),
-                    emotion=str(row.emotion),
+                    clip_id=clip_id,
+                    name=source_name(uri) or clip_id,
+                    identity=identity,
+                    emotion=emotion,
                     frames=frames,
                     state=state,
-                    flags=tuple(judge(json.loads(str(row.facts) or "{}"), limits)),
+                    flags=tuple(judge(json.loads(facts or "{}"), limits)),
                     reason=reason or ("some features are absent" if state == "in part" else ""),
                 )
             )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ pytest.importorskip("rerun", reason="the extra `studio` is not installed")
 import rerun as rr
 
 from flows.cli import app
-from flows.errors import NothingToDo
+from flows.errors import FlowError, NothingToDo
 from flows.inspect.clip import head_angles
 from flows.inspect.find import find_clip
 from flows.inspect.heat import ABSENT, heat_map
-from flows.inspect.show import record_clip
+from flows.inspect.show import open_in_viewer, record_clip, viewer
 from pipeline.hyperplane_record import from_record
 from pipeline.quality import pose_ranges
 from store import Cache, Snapshot
@@ -70,7 +71,9 @@ def column(timed: dict[str, Rows], path: str, name: str) -> list[Any]:
     return [value for _, value in timed[path][name]]
 
 
-def test_every_frame_stands_at_its_second_with_what_the_store_holds(recorded, snapshot: Snapshot):
+def test_every_frame_stands_at_its_second_with_what_the_store_holds(
+    recorded: Any, snapshot: Snapshot
+):
     done, timed, _ = recorded
     clip, frames = done.clip_id, done.frames
     expected = [i * 40_000_000 for i in range(frames)]
@@ -95,7 +98,7 @@ def test_every_frame_stands_at_its_second_with_what_the_store_holds(recorded, sn
     assert np.array_equal(flat, stored.reshape(frames, -1))
 
 
-def test_pictures_and_sound_are_those_of_the_store(recorded, snapshot: Snapshot):
+def test_pictures_and_sound_are_those_of_the_store(recorded: Any, snapshot: Snapshot):
     done, timed, _ = recorded
     blobs = column(timed, "/face/frame", "EncodedImage:blob")
     blob = np.array(blobs[3], np.uint8).tobytes()
@@ -111,7 +114,7 @@ def test_pictures_and_sound_are_those_of_the_store(recorded, snapshot: Snapshot)
     assert curve[:, 1].max() == pytest.approx(samples.max() / 32_768)
 
 
-def test_margins_are_those_of_the_stored_planes(recorded, snapshot: Snapshot):
+def test_margins_are_those_of_the_stored_planes(recorded: Any, snapshot: Snapshot):
     done, timed, static = recorded
     record = snapshot.hyperplanes("clips", "expression/semantic", "iris")
     assert record is not None
@@ -126,7 +129,7 @@ def test_margins_are_those_of_the_stored_planes(recorded, snapshot: Snapshot):
     assert margins[:, names.index("happy")].mean() > 0
 
 
-def test_words_stand_where_they_are_spoken(recorded, looked_at: Path, sample_clips: Path):
+def test_words_stand_where_they_are_spoken(recorded: Any, looked_at: Path, sample_clips: Path):
     _, timed, _ = recorded
     sidecar = json.loads((sample_clips / "iris_happy_s1.json").read_text())
     heard = [(t, [w]) for t, (w,) in timed["/words"]["TextLog:text"]]
@@ -135,7 +138,7 @@ def test_words_stand_where_they_are_spoken(recorded, looked_at: Path, sample_cli
     assert [t for t, _ in heard] == pytest.approx([t for t, _ in expected], abs=2_000_000)
 
 
-def test_head_angles_are_those_the_quality_rules_measure(recorded, snapshot: Snapshot):
+def test_head_angles_are_those_the_quality_rules_measure(recorded: Any, snapshot: Snapshot):
     cameras = snapshot.read("clips", "pose/camera", recorded[0].clip_id)
     angles = np.percentile(head_angles(cameras), [5, 95], axis=0)
     ranges = pose_ranges(cameras)
@@ -183,6 +186,39 @@ def test_the_command_writes_whole_files_and_nothing_into_the_store(looked_at: Pa
     assert [p.name for p in target.parent.iterdir()] == ["a.rrd"]
     with pytest.raises(NothingToDo, match="inside the store"):
         record_clip(str(looked_at), "iris_sad_s5", looked_at / "a.rrd")
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, lines: str) -> None:
+    """Another program where Rerun's own is started."""
+    program = folder / "viewer"
+    program.write_text("#!/bin/sh\n" + lines)
+    program.chmod(0o755)
+    monkeypatch.setenv("RERUN_CLI_PATH", str(program))
+
+
+def test_the_viewer_is_told_to_stay_on_this_machine_and_ends_with_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told = tmp_path / "told"
+    stand_in(tmp_path, monkeypatch, f'echo "$$ $@" > {told}.new; mv {told}.new {told}; sleep 60\n')
+    with viewer(["clip.rrd"]):
+        while not told.exists():
+            time.sleep(0.05)
+    number, *arguments = told.read_text().split()
+    assert arguments == ["--bind", "127.0.0.1", "clip.rrd"]
+    for _ in range(100):
+        if not Path(f"/proc/{number}").exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {number} outlived the viewer")
+
+
+def test_a_viewer_without_a_screen_says_what_to_do(
+    looked_at: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stand_in(tmp_path, monkeypatch, "echo no display >&2; exit 3\n")
+    with pytest.raises(FlowError, match=r"ended with code 3: no display.*--save clip\.rrd"):
+        open_in_viewer(str(looked_at), "iris_sad_s5")
 
 
 def test_a_heat_map_greys_what_is_absent_and_grows_upwards():

@@ -1,11 +1,12 @@
 """The clips of the store: filters, a contact sheet, pages."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
-from nicegui import run, ui
+from nicegui import ui
 from starlette.requests import Request
 
 from flows.studio.desk import Desk
@@ -23,7 +24,7 @@ def add(desk: Desk) -> None:
     @ui.page("/")
     async def clips(request: Request) -> None:
         library = desk.library
-        choices = await run.io_bound(lambda: library.choices)
+        choices = await asyncio.to_thread(lambda: library.choices)
         asked = dict(request.query_params)
         page = asked.get("page", "1")
         query = Query(

@@ -1,5 +1,6 @@
 """One clip: its film with landmarks and masks, what is said and measured, what was rejected."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
-from nicegui import run, ui
+from nicegui import ui
 from starlette.requests import Request
 
 from flows.inspect.clip import ClipFacts
@@ -26,13 +27,13 @@ def add(desk: Desk) -> None:
     @ui.page("/clip/{clip_id}")
     async def clip(request: Request, clip_id: str) -> None:
         library = desk.library
-        known = await run.io_bound(lambda: library.by_id)
+        known = await asyncio.to_thread(lambda: library.by_id)
         if clip_id not in known:
             with frame(desk, request, "", "No such clip"):
                 empty("No such clip", f"{clip_id[:80]} is not in this snapshot.")
                 markup('<p><a href="/">All clips</a></p>')
             return
-        facts = await run.io_bound(library.facts, clip_id)
+        facts = await asyncio.to_thread(library.facts, clip_id)
         order = [entry.clip_id for entry in library.entries]
         at = order.index(clip_id)
         with frame(desk, request, "", facts.name):
@@ -41,7 +42,7 @@ def add(desk: Desk) -> None:
                 empty("Nothing of this clip was kept", *dict.fromkeys(facts.rejected.values()))
                 _about(facts)
                 return
-            seen = await run.io_bound(library.has, clip_id, library.names.frames)
+            seen = await asyncio.to_thread(library.has, clip_id, library.names.frames)
             with ui.element("div").classes("two"):
                 if seen:
                     markup(_player(facts))

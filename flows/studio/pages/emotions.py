@@ -7,7 +7,7 @@ from functools import partial
 from urllib.parse import quote
 
 from markupsafe import Markup
-from nicegui import run, ui
+from nicegui import ui
 from starlette.requests import Request
 
 from flows.expected import expected_errors
@@ -24,7 +24,7 @@ def add(desk: Desk) -> None:
 
     @ui.page("/emotions")
     async def emotions(request: Request) -> None:
-        choices = await run.io_bound(lambda: desk.library.choices)
+        choices = await asyncio.to_thread(lambda: desk.library.choices)
         asked = request.query_params.get("identity", "")
         heads = desk.heads.identities()
         first = next((who for who in choices.identities if who in heads), "")
@@ -44,7 +44,7 @@ def add(desk: Desk) -> None:
                 empty("No identity yet", "emohead preprocess videos --store STORE brings clips.")
                 return
             try:
-                face = await run.io_bound(desk.face, identity)
+                face = await asyncio.to_thread(desk.face, identity)
             except Exception as error:
                 trouble(error)
                 return
@@ -121,10 +121,10 @@ def _sliders(desk: Desk, face: Face) -> None:
             )
         with ui.element("section").classes("sheet"):
             markup("<h2>Rendered head</h2>")
-            if has_head:
-                picture = ui.html(_picture(""), sanitize=False)
-                note = ui.label("").classes("small soft")
-            else:
+            picture = ui.html(_picture(""), sanitize=False)
+            note = ui.label("").classes("small soft")
+            picture.set_visibility(has_head)
+            if not has_head:
                 empty("No head is trained", f"emohead train head --identity {face.identity}")
     loops = json.dumps(LOOPS)
     ui.run_javascript(f"studio.face(document.querySelector('#face'), 'face', {loops})")
@@ -138,7 +138,7 @@ def _sliders(desk: Desk, face: Face) -> None:
             waiting.clear()
             alpha = face.expression(steps)
             try:
-                jpeg = await run.io_bound(desk.heads.render, face.identity, alpha)
+                jpeg = await asyncio.to_thread(desk.heads.render, face.identity, alpha)
             except expected_errors() as error:
                 with client:
                     note.set_text(str(error))

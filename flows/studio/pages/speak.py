@@ -1,15 +1,17 @@
 """The timeline editor: emotions over a sound, and a preview by the code of `emohead synthesize`."""
 
+import asyncio
 import json
 import secrets
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
-from nicegui import events, run, ui
+from nicegui import events, ui
 from starlette.requests import Request
 
 from flows.expected import expected_errors
@@ -70,7 +72,7 @@ def add(desk: Desk) -> None:
 
     @ui.page("/timeline")
     async def speak(request: Request) -> None:
-        choices = await run.io_bound(lambda: desk.library.choices)
+        choices = await asyncio.to_thread(lambda: desk.library.choices)
         heads = desk.heads.identities()
         asked = request.query_params.get("identity", "")
         identity = asked if asked in heads else next(iter(heads), "")
@@ -95,7 +97,7 @@ def add(desk: Desk) -> None:
                 _finished(desk)
                 return
             try:
-                face = await run.io_bound(desk.face, identity)
+                face = await asyncio.to_thread(desk.face, identity)
             except Exception as error:
                 trouble(error)
                 return
@@ -118,7 +120,7 @@ async def _editor(editor: Editor, tags: list[str], identities: tuple[str, ...]) 
         line.refresh()
 
     async def choose(clip_id: str) -> None:
-        samples = await run.io_bound(desk.media.sound, clip_id)
+        samples = await asyncio.to_thread(desk.media.sound, clip_id)
         if samples is None:
             ui.notify("This clip has no sound.", type="warning")
             return
@@ -131,7 +133,7 @@ async def _editor(editor: Editor, tags: list[str], identities: tuple[str, ...]) 
         path = desk.folder / f"upload-{editor.token}"
         path.write_bytes(await event.file.read())
         try:
-            samples = await run.io_bound(read_sound, path)
+            samples = await asyncio.to_thread(read_sound, path)
         except expected_errors() as error:
             ui.notify(
                 str(error).replace(str(path), event.file.name),
@@ -211,7 +213,7 @@ async def _editor(editor: Editor, tags: list[str], identities: tuple[str, ...]) 
                         step=step,
                         on_change=lambda e, at=at, name=name: edit(at, **{name: e.value}),
                     ).props("outlined dense debounce=300")
-                ui.button("Remove", on_click=lambda at=at: remove(at)).props("flat dense no-caps")
+                ui.button("Remove", on_click=partial(remove, at)).props("flat dense no-caps")
 
     @ui.refreshable
     def line() -> None:
