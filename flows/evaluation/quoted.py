@@ -21,7 +21,8 @@ class Quoted:
     """One row of a table."""
 
     method: str
-    figures: dict[str, float]
+    figures: dict[str, str]
+    """By column, digit for digit as printed."""
 
 
 def _rows(text: str, columns: tuple[str, ...] = COLUMNS) -> tuple[Quoted, ...]:
@@ -29,7 +30,7 @@ def _rows(text: str, columns: tuple[str, ...] = COLUMNS) -> tuple[Quoted, ...]:
     for line in text.strip().splitlines():
         method, _, figures = line.strip().partition(": ")
         told = zip(columns, figures.split(), strict=True)
-        rows.append(Quoted(method, {c: float(f) for c, f in told if f != "-"}))
+        rows.append(Quoted(method, {c: f for c, f in told if f != "-"}))
     return tuple(rows)
 
 

@@ -71,12 +71,14 @@ def mean_rows(clips: Sequence[Scored]) -> Rows:
             ours, note = _mean(cells)
             truth = _mean([s.reference[key] for s in scores if key in s.reference])[0]
             truth = truth if metric.of == "one" else "–"
+        if (brief := _brief(ours)) != ours:
+            note = ours.removeprefix(f"{brief}: ")
         rows.append(
             {
                 "metric": title(metric),
                 "better": metric.better,
-                "generated": ours,
-                "true videos": truth,
+                "generated": brief,
+                "true videos": _brief(truth),
                 "note": note,
                 "formula": metric.formula,
             }
@@ -103,8 +105,7 @@ def beside(
     """Tables I and II: the paper's rows as quoted, then this run's."""
     columns = [c for c in quoted.COLUMNS if any(c in row.figures for row in table)]
     rows: Rows = [
-        {"method": f"{row.method} (quoted)"}
-        | {c: f"{row.figures[c]:g}" if c in row.figures else "–" for c in columns}
+        {"method": f"{row.method} (quoted)"} | {c: row.figures.get(c, "–") for c in columns}
         for row in table
     ]
     scores = [clip.score for clip in clips if clip.score is not None]
@@ -119,12 +120,17 @@ def beside(
             continue
         key = place[column]
         if CATALOGUE[key].of == "set":
-            ours[column], truth[column] = fid_of(scores).text(), "–"
+            ours[column], truth[column] = _brief(fid_of(scores).text()), "–"
             continue
-        ours[column] = _mean([s.generated[key] for s in scores])[0]
+        ours[column] = _brief(_mean([s.generated[key] for s in scores])[0])
         one = CATALOGUE[key].of == "one"
-        truth[column] = _mean([s.reference[key] for s in scores])[0] if one else "–"
+        truth[column] = _brief(_mean([s.reference[key] for s in scores])[0]) if one else "–"
     return [*rows, ours, truth]
+
+
+def _brief(text: str) -> str:
+    """A reason without its cure, which is said once, in the notes of the table of means."""
+    return text.split(": get ")[0].split(": build ")[0]
 
 
 def function_rows(clips: Sequence[Scored], sides: Sequence[float]) -> Rows:
@@ -150,8 +156,7 @@ def quoted_rows(table: Sequence[quoted.Quoted], ours: str) -> Rows:
     """Tables IV and VI as quoted, with where this project's own rows are."""
     columns = list(dict.fromkeys(c for row in table for c in row.figures))
     rows: Rows = [
-        {"setting": f"{row.method} (quoted)"}
-        | {c: f"{row.figures[c]:g}" if c in row.figures else "–" for c in columns}
+        {"setting": f"{row.method} (quoted)"} | {c: row.figures.get(c, "–") for c in columns}
         for row in table
     ]
     return [*rows, {"setting": "this project", **dict.fromkeys(columns, ours)}]

@@ -112,13 +112,17 @@ def test_the_paper_stands_beside_as_quoted() -> None:
     rows = beside(clips(20.0, 22.0), quoted.TABLE_1, None)
     ours = {row["method"]: row for row in rows}
     assert ours["EmoHead (quoted)"]["PSNR"] == "28.262"
+    assert ours["LivePortrait (quoted)"]["SSIM"] == "0.720"  # every digit
     assert ours["ground truth (quoted)"]["PSNR"] == "–"
+    assert (
+        ours["this run (other data)"]["FID"] == "not measured: weights 'fid_inception' are not here"
+    )
     assert ours["this run (other data)"]["PSNR"].startswith("21.000")
     assert ours["this run (other data)"]["Empathy"].startswith("not measured: ask people")
     assert all(value != "" for row in rows for value in row.values())
     assert len(quoted.TABLE_4) == 11
     assert len(quoted.TABLE_6) == 14
-    assert quoted.TABLE_2[5].figures["Sync"] == 6.11
+    assert quoted.TABLE_2[5].figures["Sync"] == "6.11"
 
 
 def cells(**values: float) -> dict[str, Any]:
