@@ -37,20 +37,19 @@ def database() -> Iterator[str]:
         pytest.skip(f"PostgreSQL is not installed ({', '.join(missing)}): apt install postgresql")
     # Not below pytest's own folder: that is closed to the user PostgreSQL runs as.
     folder = Path(tempfile.mkdtemp(prefix="emohead-postgres-"))
-    user = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
-        user = {"user": "nobody"}
-        shutil.chown(folder, "nobody")
+    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to be run by root
+    if user:
+        shutil.chown(folder, user)
     port = free_port()
     data = folder / "data"
     subprocess.run(
         [str(binary("initdb")), "-D", str(data), "-U", "emohead", "--auth=trust", "-E", "UTF8"],
-        check=True, capture_output=True, cwd=folder, **user,
+        check=True, capture_output=True, cwd=folder, user=user,
     )  # fmt: skip
     server = subprocess.Popen(
         [str(binary("postgres")), "-D", str(data), "-p", str(port), "-k", str(folder),
          "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **user,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, user=user,
     )  # fmt: skip
     ask = [str(binary("psql")), "-h", "127.0.0.1", "-p", str(port), "-U", "emohead"]
     deadline = time.monotonic() + 30
