@@ -94,7 +94,7 @@ def action_unit_error(
     """
     if len(generated) != len(reference):
         raise MetricError(f"AUE: {len(generated)} frames against {len(reference)}")
-    both = np.isfinite(generated).all(1) & np.isfinite(reference).all(1)
+    both = np.asarray(np.isfinite(generated).all(1) & np.isfinite(reference).all(1))
     if not both.any():
         raise MetricError(f"AUE: OpenFace tracked no face in both of {len(both)} frames")
     error = ((generated[both] - reference[both]) ** 2).mean(0)

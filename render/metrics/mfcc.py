@@ -6,7 +6,7 @@ python_speech_features 0.6.
 
 import numpy as np
 from jaxtyping import Float
-from scipy.fft import dct, rfft
+from scipy.fft import dct
 
 RATE = 16_000
 _WINDOW, _HOP, _FFT = 400, 160, 512
@@ -25,11 +25,12 @@ def mfcc(samples: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "steps 13"
     padded = np.zeros((steps - 1) * _HOP + _WINDOW)
     padded[: min(len(signal), len(padded))] = signal[: len(padded)]
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
-    power = np.abs(rfft(frames, _FFT, axis=1)) ** 2 / _FFT
+    power = np.abs(np.fft.rfft(frames, _FFT, axis=1)) ** 2 / _FFT
     floor = np.finfo(np.float64).eps
     energy = np.maximum(power.sum(1), floor)
     mel = np.maximum(power @ _bank().T, floor)
-    cepstrum = dct(np.log(mel), type=2, axis=1, norm="ortho")[:, :_COEFFICIENTS]
+    whole = np.asarray(dct(np.log(mel), type=2, axis=1, norm="ortho"))
+    cepstrum = whole[:, :_COEFFICIENTS]
     order = np.arange(_COEFFICIENTS)
     cepstrum = cepstrum * (1 + _LIFTER / 2 * np.sin(np.pi * order / _LIFTER))
     cepstrum[:, 0] = np.log(energy)

@@ -213,7 +213,7 @@ def test_videos_come_in_ranges_and_anonymous(client: TestClient, study: Study) -
 def test_votes_survive_a_torn_line(out: Path, study: Study) -> None:
     votes = Votes(out)
     votes.enrol("a")
-    same = dict.fromkeys(ASPECTS, 2)
+    same: dict[str, int] = {aspect: 2 for aspect in ASPECTS}  # noqa: C420
     votes.cast(Vote("a", "p3", same, same, True, 0.0))
     with votes.path.open("ab") as file:
         file.write(b'{"kind": "vote", "rater": "a", "pa')  # the power went
@@ -222,7 +222,7 @@ def test_votes_survive_a_torn_line(out: Path, study: Study) -> None:
 
 
 def test_marks_are_whole_numbers() -> None:
-    same = dict.fromkeys(ASPECTS, 2)
+    same: dict[str, int] = {aspect: 2 for aspect in ASPECTS}  # noqa: C420
     with pytest.raises(BadVote, match="fidelity = True"):
         Vote("a", "p", same | {"fidelity": True}, same, True, 0.0)
     with pytest.raises(BadVote, match="empathy = None"):

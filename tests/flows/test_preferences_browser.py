@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def write_video(path: Path, colour: tuple[int, int, int]) -> None:
             video.write(np.full((64, 64, 3), colour, np.uint8) + np.uint8(i))
 
 
-def until(page: "driver.Page", expression: str) -> None:
+def until(page: Any, expression: str) -> None:
     """Poll from outside: the page's own policy forbids the `eval` that playwright waits with."""
     deadline = time.monotonic() + 30
     while not page.evaluate(expression):
@@ -40,7 +41,7 @@ def until(page: "driver.Page", expression: str) -> None:
 
 @dataclass
 class Seen:
-    page: "driver.Page"
+    page: Any
     address: str
     votes: Path
     asked: list[str] = field(default_factory=list)

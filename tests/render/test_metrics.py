@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_ssim_by_hand_and_as_torchmetrics() -> None:
     # No structure: (2ab + C1) / (a² + b² + C1) with C1 = 0.01².
     assert whole_ssim(dark, light) == pytest.approx((0.25 + 1e-4) / (0.3125 + 1e-4), abs=1e-6)
     a, b = pictures()
-    second = second_ssim(
+    second: Any = second_ssim(
         as_torch(a), as_torch(b), gaussian_kernel=False, kernel_size=7, data_range=1.0
     )
     # torchmetrics divides by 49 where scikit-image divides by 48, and keeps the border.
@@ -129,9 +130,9 @@ def test_likeness_knows_shape_from_pose_and_size() -> None:
 def test_frechet_distance_by_a_second_route() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(300, 6)), rng.normal(0.5, 2, size=(200, 6)) @ rng.normal(size=(6, 6))
-    root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+    root: Any = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T))
     apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    expected = apart + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
+    expected = apart + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root.real)
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
     assert frechet_distance(a, a + 2.0) == pytest.approx(6 * 4)  # the means alone differ
@@ -210,7 +211,12 @@ def test_intervals_by_hand() -> None:
 
 def test_a_cell_is_a_value_or_a_reason() -> None:
     assert not_measured("psnr", "no reference").text() == "not measured: no reference"
-    for wrong in ({}, {"value": 1.0, "why_not": "x"}, {"value": float("nan")}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {},
+        {"value": 1.0, "why_not": "x"},
+        {"value": float("nan")},
+    )
+    for wrong in wrongs:
         with pytest.raises(MetricError, match="psnr"):
             Measured("psnr", **wrong)
 
