@@ -69,6 +69,9 @@ class TorsoConfig:
 class TorsoField(nn.Module):
     """The networks; `pose_mean` and `pose_spread` bring anchors to like sizes."""
 
+    pose_mean: Tensor
+    pose_spread: Tensor
+
     def __init__(self, config: TorsoConfig, seed: int = 0) -> None:
         """Hash table as tiny-cuda-nn starts it; no deformation."""
         super().__init__()

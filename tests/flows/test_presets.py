@@ -12,7 +12,8 @@ from render.head_config import HeadConfig, RefineConfig
 
 def test_every_preset_is_a_config() -> None:
     assert set(HEAD) == set(get_args(HeadPreset))
-    built = {name: configured(HeadConfig, head_settings(name), {}, "head") for name in HEAD}
+    names = get_args(HeadPreset)
+    built = {name: configured(HeadConfig, head_settings(name), {}, "head") for name in names}
     assert built["demo"].refine is None  # the demo's minutes are for the picture
     assert built["paper"].steps == built["gpu"].steps == 200_000
     assert built["paper"].refine == RefineConfig()
