@@ -104,8 +104,12 @@ def network_input(
 def back_to(
     size: int, scores: Float32[np.ndarray, "classes side side"]
 ) -> UInt8[np.ndarray, "size2 size2"]:
-    """The best label of each pixel, at the frame's size."""
-    best = scores.argmax(axis=0).astype(np.uint8)
+    """The best label of each pixel (of equals the first), at the frame's size."""
+    # class by class: numpy's argmax over the first axis takes three times as long
+    highest, best = scores[0].copy(), np.zeros(scores.shape[1:], np.uint8)
+    for label in range(1, len(scores)):
+        np.putmask(best, scores[label] > highest, label)
+        np.maximum(highest, scores[label], out=highest)
     return cv2.resize(best, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 

@@ -80,6 +80,11 @@ def test_labels_come_back_where_they_were() -> None:
         assert (label[:, size // 2 + 1 :] == 4).all()
 
 
+def test_the_best_label_is_numpys_also_among_equals() -> None:
+    scores = np.random.default_rng(0).integers(0, 9, (19, 32, 32)).astype(np.float32)
+    np.testing.assert_array_equal(bisenet.back_to(32, scores), scores.argmax(axis=0))
+
+
 def test_the_input_is_in_imagenets_units() -> None:
     frame = np.full((64, 64, 3), 255, np.uint8)
     x = bisenet.network_input(frame)
