@@ -23,12 +23,12 @@ class PortraitClip:
     """Canonical tag; "" where none is known (HDTF): such clips teach speech and looks."""
     frames: UInt8[np.ndarray, "frames s s 3"]
     """RGB, at the model's size (see `shrink`)."""
-    audio: Float[np.ndarray, "frames audio_width"]
+    audio: Float[np.ndarray, "heard audio_width"]
     """One vector a frame (`models.data.read_steps`)."""
-    expression: Float[np.ndarray, "frames k"]
+    expression: Float[np.ndarray, "felt k"]
     """Coefficients, of one encoder and in one unit for all clips; NaN where no face was found."""
     split: Split = "train"
-    emotion_latent: Float[np.ndarray, "frames m emotion_width"] | None = None
+    emotion_latent: Float[np.ndarray, "told m emotion_width"] | None = None
     """Emotion latent of each frame, for models that take one."""
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """The chain from frames to noise, and the schedulers that go back: diffusers' own."""
 
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -89,7 +90,10 @@ class Chain:
             )
         else:
             raise ConfigError(f"portrait: solver {name!r} is unknown; take ddim or dpm++")
-        scheduler.set_timesteps(steps)
+        with warnings.catch_warnings():
+            # diffusers 0.42 hands numpy 2 a tensor in a way that is to change.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            scheduler.set_timesteps(steps)
         return scheduler
 
 

@@ -60,7 +60,9 @@ class Portrait(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             unets = make_unets(config, self.codec.channels, sizes)
-            self.sizes: dict[str, Any] = dict(unets.reference.config)
+            # Names that begin with _ say where it came from, not what it is.
+            flat = unets.reference.config
+            self.sizes: dict[str, Any] = {n: v for n, v in flat.items() if n[0] != "_"}
             self.hashes = unets.hashes | self.codec.hashes
             self.unet = unets.denoiser
             self.reference = ReferenceBranch(unets.reference)
