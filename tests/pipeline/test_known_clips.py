@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,7 @@ OLD = 1_600_000_000_000_000_000
 """A modification time of long ago, which can be relied on."""
 
 
-def known(found: ScanResult) -> dict[str, Mapping[Any, str]]:
+def known(found: ScanResult) -> dict[str, Any]:
     """What a store would tell the next scan."""
     return {
         "known": {(str(c.path), c.size, c.mtime_ns): c.sha256 for c in found.clips},
