@@ -277,6 +277,8 @@ def test_ten_thousand_clips_are_read_once_and_no_frame(
         return real[2](self, *what)
 
     library = Library(str(looked_at))  # finding the names of the features may look at the cells
+    # judging builds functions, which the tests' type checks make slow
+    monkeypatch.setattr("flows.studio.library.judge", lambda facts, limits: {})
     monkeypatch.setattr(Snapshot, "clips", clips)
     monkeypatch.setattr(Snapshot, "cells", cells)
     monkeypatch.setattr(Snapshot, "_window", window)
