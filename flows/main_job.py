@@ -46,11 +46,11 @@ def main_job(config: MainJobConfig, videos: Path | None = None) -> dict[str, Any
     Returns:
         Paths of video and report, and the summary of every stage.
     """
-    videos = config.data or videos or render_samples(config)
+    source = config.data or videos or render_samples(config)
     cells = call(
         preprocess,
         PreprocessConfig(
-            data=videos,
+            data=source,
             store=config.store,
             dataset=DATASET,
             corpus=config.corpus,

@@ -75,7 +75,7 @@ def names_in(
         by = {f: str(made_by(snapshot, dataset, f).get("encoder", "")) for f in there}
         asked = [f for f in there if by[f] in mine] or there
         if asked and part not in names:
-            valid = {f: int((cells[f] != "").sum()) for f in asked}
+            valid = {f: sum(fingerprint != "" for fingerprint in cells[f]) for f in asked}
             paper = set(PROFILES["paper"])
             names[part] = max(sorted(asked), key=lambda f: (valid[f] > 0, by[f] in paper, valid[f]))
     return FeatureNames(**names)
