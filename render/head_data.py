@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -74,6 +75,10 @@ class HeadData:
 
     def usable(self) -> Bool[np.ndarray, " n"]:
         """Frames with a face, a finite camera and α, and a head of at least 1 % of the picture."""
+        return self._usable.copy()
+
+    @cached_property
+    def _usable(self) -> Bool[np.ndarray, " n"]:
         finite = np.isfinite(self.cameras).all((1, 2)) & np.isfinite(self.alpha).all(1)
         share = np.array([head_mask(x).mean() for x in self.labels])
         return self.found & finite & (share >= MIN_HEAD_SHARE)
@@ -95,6 +100,10 @@ class HeadData:
 
     def sound(self) -> Bool[np.ndarray, " n"]:
         """Usable frames whose camera agrees with the others' (see `render.pose_check`)."""
+        return self._sound.copy()
+
+    @cached_property
+    def _sound(self) -> Bool[np.ndarray, " n"]:
         usable = self.usable()
         rows = np.flatnonzero(usable)
         wild = pose_outliers(self.labels[rows], self.cameras[rows], self.focal)
