@@ -1,3 +1,8 @@
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportUnnecessaryTypeIgnoreComment=false
+# (diffusers' lazy names and config-made models have no types a checker can follow)
 """From one picture, a voice and an expression track to frames, chunk by chunk."""
 
 import itertools

@@ -1,3 +1,8 @@
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportUnnecessaryTypeIgnoreComment=false
+# (diffusers' lazy names and config-made models have no types a checker can follow)
 """The network: noisy frames, the identity picture and the conditions in, cleaner frames out."""
 
 from collections.abc import Mapping

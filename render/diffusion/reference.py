@@ -1,3 +1,8 @@
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportUnnecessaryTypeIgnoreComment=false
+# (diffusers' lazy names and config-made models have no types a checker can follow)
 """The reference branch: a UNet reads the identity picture, and the denoiser's self-attention reads
 what that UNet's self-attention read.
 
