@@ -1,6 +1,6 @@
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
 # pyright: reportUnnecessaryTypeIgnoreComment=false
 # (diffusers' lazy names and config-made models have no types a checker can follow)
 """The network: noisy frames, the identity picture and the conditions in, cleaner frames out."""

@@ -1,6 +1,6 @@
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
 # pyright: reportUnnecessaryTypeIgnoreComment=false
 # (diffusers' lazy names and config-made models have no types a checker can follow)
 """The reference branch: a UNet reads the identity picture, and the denoiser's self-attention reads

@@ -1,6 +1,6 @@
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
 # pyright: reportUnnecessaryTypeIgnoreComment=false
 # (diffusers' lazy names and config-made models have no types a checker can follow)
 """The two UNets: a denoiser with layers over time, and the reference branch's, of one origin."""

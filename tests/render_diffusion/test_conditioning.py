@@ -1,6 +1,6 @@
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnbound=false
+# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
 # pyright: reportUnnecessaryTypeIgnoreComment=false
 # (diffusers' lazy names and config-made models have no types a checker can follow)
 """What the network is told matters, what it is not told does not."""
