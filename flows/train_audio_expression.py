@@ -49,6 +49,17 @@ def splits_of(snapshot: Snapshot, dataset: str, clip_ids: list[str]) -> dict[str
     )
 
 
+def network_clips(snapshot: Snapshot, dataset: str, names: FeatureNames) -> list[str]:
+    """Clips with sound and a face, of identities with whitening: what the network sees of a store.
+
+    Splits are made among these, whoever asks: a split depends on the clips it is made of.
+    """
+    needed = (names.audio, names.emotion, names.expression)
+    planes = read_planes(snapshot, dataset, names.expression)
+    who = snapshot.clips(dataset).identity
+    return [c for c in clips_with(snapshot, dataset, needed) if who[c] in planes]
+
+
 def speech_cells(
     snapshot: Snapshot, dataset: str, clip_id: str, names: FeatureNames
 ) -> SpeechFeatures:
@@ -89,10 +100,9 @@ def training_data(
         NothingToDo: there is none.
     """
     needed = (names.audio, names.emotion, names.expression)
-    clip_ids = clips_with(snapshot, dataset, needed)
     planes = read_planes(snapshot, dataset, names.expression)
     table = snapshot.clips(dataset)
-    clip_ids = [c for c in clip_ids if table.identity[c] in planes]
+    clip_ids = network_clips(snapshot, dataset, names)
     if not clip_ids:
         silent = Counter(
             why

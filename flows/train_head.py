@@ -20,7 +20,7 @@ from flows.presets import configured, head_settings
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from flows.store_features import named
-from flows.train_audio_expression import splits_of
+from flows.train_audio_expression import network_clips, splits_of
 from pipeline.face.pose import FOCAL_FACTOR
 from render.head_config import HeadConfig
 from render.head_data import HeadData, hold_out
@@ -89,7 +89,7 @@ def head_data(
     frames = read(names.frames)
     counts = [-(-length // stride) for length in lengths]
     per_frame = tuple(str(c) for c in np.repeat(clip_ids, counts))
-    test = held_out_frames(snapshot, dataset, per_frame)
+    test = held_out_frames(snapshot, dataset, names, per_frame)
     return HeadData(
         frames=frames,
         labels=read(names.parsing),
@@ -104,13 +104,15 @@ def head_data(
 
 
 def held_out_frames(
-    snapshot: Snapshot, dataset: str, clip_of_frame: tuple[str, ...]
+    snapshot: Snapshot, dataset: str, names: FeatureNames, clip_of_frame: tuple[str, ...]
 ) -> Bool[np.ndarray, " frames"]:
-    """Frames of the clips that are held out; of a lone clip its last fifth."""
-    clip_ids = list(dict.fromkeys(clip_of_frame))
-    if len(clip_ids) > 1:
-        splits = splits_of(snapshot, dataset, clip_ids)
-        test = np.array([splits[clip_id] != "train" for clip_id in clip_of_frame])
+    """Frames of the clips that the network holds out; of a lone clip its last fifth.
+
+    Clips that the network never sees (no sound) are trained on.
+    """
+    if len(set(clip_of_frame)) > 1:
+        splits = splits_of(snapshot, dataset, network_clips(snapshot, dataset, names))
+        test = np.array([splits.get(clip_id, "train") != "train" for clip_id in clip_of_frame])
         if test.any() and not test.all():
             return test
     return hold_out(clip_of_frame)

@@ -11,11 +11,11 @@ from jaxtyping import Float32, Int16
 
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
-from flows.fit_hyperplanes import planes_key, read_planes
-from flows.reading import cells_key, clips_with
+from flows.fit_hyperplanes import planes_key
+from flows.reading import cells_key
 from flows.synthesis.driving import sampled
 from flows.synthesis.provenance import file_hash
-from flows.train_audio_expression import speech_cells, splits_of
+from flows.train_audio_expression import network_clips, speech_cells, splits_of
 from flows.train_head import head_clips, head_data, head_features, held_out_frames
 from models import load, speak
 from models.checkpoint import Checkpoint
@@ -80,17 +80,14 @@ def held_out_clips(
 def trained_on(snapshot: Snapshot, config: EvaluateConfig, clip_ids: list[str]) -> set[str]:
     """Clips of an identity that its head or the network learnt from.
 
-    Each has its own split: the head's is made among the identity's clips, the network's among all
-    clips with sound, and a split depends on what it is made of.
+    The head holds out what the network does; where that is none of the identity's clips, the last
+    ones, which the network has then learnt from.
     """
     names, dataset = config.names, config.dataset
-    heard = clips_with(snapshot, dataset, (names.audio, names.emotion, names.expression))
-    planes = read_planes(snapshot, dataset, names.expression)
-    who = snapshot.clips(dataset).identity
-    spoken = splits_of(snapshot, dataset, [clip for clip in heard if who[clip] in planes])
+    spoken = splits_of(snapshot, dataset, network_clips(snapshot, dataset, names))
     counts = [snapshot.frames(dataset, clip) for clip in clip_ids]
     frames = tuple(str(clip) for clip in np.repeat(clip_ids, counts))
-    seen = ~held_out_frames(snapshot, dataset, frames)
+    seen = ~held_out_frames(snapshot, dataset, names, frames)
     shown = {clip for clip, used in zip(frames, seen, strict=True) if used}
     return shown | {clip for clip, part in spoken.items() if part == "train"}
 
