@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Error, Page, Playwright, sync_playwright
 
-from flows.inspect.show import record_clip, viewer
+from flows.inspection.show import record_clip, viewer
 
 PICTURES = Path(__file__).parent / "pictures"
 SOFTWARE = [

@@ -7,6 +7,7 @@ too slow), the answer says so; what that means for the clips is decided in `flow
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -79,15 +80,18 @@ class Processes:
         here, there = self._spawn.Pipe(duplex=False)
         process = self._spawn.Process(target=_answer_into, args=(there, job))
         process.start()
+        began = time.monotonic()
         there.close()
-        seconds = sum(limit_of(job, source) for source in job.sources)
+        limits = [limit_of(job, source) for source in job.sources]
+        seconds = sum(limits)
         try:
             if not here.poll(seconds + START_SECONDS):
                 return Answer(lost=f"its worker did not answer within {seconds:.0f} s")
             answer = here.recv()
         except EOFError:
             process.join()
-            return Answer(lost=f"its worker was ended by {_how(process.exitcode, seconds)}")
+            hung = time.monotonic() - began >= min(limits)
+            return Answer(lost=f"its worker was ended by {_how(process.exitcode, seconds, hung)}")
         else:
             if isinstance(answer, Exception):
                 raise answer
@@ -112,13 +116,13 @@ def _answer_into(there: Connection, job: Job) -> None:
         there.send(error)
 
 
-def _how(exitcode: int | None, seconds: float) -> str:
+def _how(exitcode: int | None, seconds: float, hung: bool) -> str:
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         return name + (" (out of memory?)" if name == "SIGKILL" else "")
-    if exitcode == TIMER_EXIT:
+    if exitcode == TIMER_EXIT and hung:
         return f"its time limit of {seconds:.0f} s"
-    return f"exit code {exitcode}"
+    return f"exit code {exitcode}; what it wrote before is in the log of this machine"
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def inspect(
     from flows.studio_extra import need_extra
 
     need_extra("rerun")
-    from flows.inspect.show import open_in_viewer, record_clip
+    from flows.inspection.show import open_in_viewer, record_clip
 
     done = (
         record_clip(store, clip, save, dataset, ref)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flows.errors import NothingToDo
-from flows.inspect.clip import planes_of
+from flows.inspection.clip import planes_of
 from flows.studio.library import Library
 from pipeline.face.indices import (
     LEFT_BROW,

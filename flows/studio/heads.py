@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flows.errors import FlowError
-from flows.inspect.encoding import jpeg
+from flows.inspection.encoding import jpeg
 from flows.studio.library import Library
 from render.head import Head, load_head
 

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from flows.errors import NothingToDo
-from flows.inspect.clip import ClipFacts, clip_facts
-from flows.inspect.find import source_name
+from flows.inspection.clip import ClipFacts, clip_facts
+from flows.inspection.find import source_name
 from flows.store_features import names_in, profile_of_store
 from pipeline.quality_rules import QualityConfig, judge
 from store import Cache, Snapshot

@@ -10,8 +10,8 @@ from threading import Lock
 
 import numpy as np
 
-from flows.inspect.clip import margins_of, planes_of
-from flows.inspect.encoding import jpeg
+from flows.inspection.clip import margins_of, planes_of
+from flows.inspection.encoding import jpeg
 from flows.studio.library import Library
 from pipeline.lag import loudness
 from render.video import VideoWriter

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
-from flows.inspect.colours import PALETTE
+from flows.inspection.colours import PALETTE
 from flows.studio.desk import Desk
 from flows.studio.guard import inside
 

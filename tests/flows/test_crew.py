@@ -100,6 +100,7 @@ def test_each_round_is_a_commit_and_rates_are_kept(clips: Path) -> None:
 
 
 @pytest.mark.usefixtures("poison")
+@pytest.mark.slow  # a minute and a half; `test_resources` and `test_cluster` meet Dask as well
 def test_dask_workers_make_the_same_store_and_survive_a_poison_clip(clips: Path) -> None:
     wanted = ("audio/logmel", "text/minilm")
     here = config(clips, features=wanted)

@@ -19,10 +19,10 @@ import rerun as rr
 
 from flows.cli import app
 from flows.errors import FlowError, NothingToDo
-from flows.inspect.clip import head_angles
-from flows.inspect.find import find_clip
-from flows.inspect.heat import ABSENT, heat_map
-from flows.inspect.show import open_in_viewer, record_clip, viewer
+from flows.inspection.clip import head_angles
+from flows.inspection.find import find_clip
+from flows.inspection.heat import ABSENT, heat_map
+from flows.inspection.show import open_in_viewer, record_clip, viewer
 from pipeline.hyperplane_record import from_record
 from pipeline.quality import pose_ranges
 from store import Cache, Snapshot

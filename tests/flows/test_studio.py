@@ -30,7 +30,7 @@ import store
 from flows.cli import app
 from flows.config import MainJobConfig
 from flows.errors import FlowError, NothingToDo
-from flows.inspect.encoding import wav
+from flows.inspection.encoding import wav
 from flows.main_job import main_job
 from flows.orchestra import call
 from flows.studio.faces import learn_face, ridge

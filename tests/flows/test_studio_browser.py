@@ -15,7 +15,10 @@ driver = pytest.importorskip("playwright.sync_api", reason="playwright is not in
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here"),
+    pytest.mark.slow,  # two minutes; what needs no browser is in test_studio.py
+]
 
 
 @dataclass
@@ -61,7 +64,7 @@ def test_clips_are_filtered_and_one_is_opened(seen: Seen):
     assert seen.page.locator(".card").count() == 5
     seen.page.get_by_label("Name contains").fill("sad")
     seen.page.wait_for_function("document.querySelectorAll('.card').length === 2")
-    assert "text=sad" in seen.page.url
+    seen.page.wait_for_function("location.search.includes('text=sad')")
     seen.page.get_by_label("Name contains").fill("zzz")
     seen.page.get_by_text("No clip fits").wait_for()
     seen.page.get_by_label("Name contains").fill("iris_happy_s1")
@@ -147,7 +150,7 @@ def test_segments_are_added_dragged_and_moved_by_keys(seen: Seen):
     seen.page.wait_for_function(
         f"document.querySelector('[data-is=line]').textContent.endsWith('-{shorter}')"
     )
-    seen.page.get_by_label("Intensity").fill("0.5")
+    seen.page.get_by_role("spinbutton", name="Intensity").fill("0.5")
     seen.page.wait_for_function(
         "document.querySelector('[data-is=line]').textContent.endsWith(':0.5')"
     )

@@ -156,23 +156,28 @@ def test_both_schedules_end_where_they_should() -> None:
     assert [round(CONFIG.fade(d), 4) for d in (0.0, 0.5, 1.0)] == [1.0, 0.1732, 0.03]
 
 
-def child(folder: Path) -> None:
-    """What the killed process runs: the whole training, a checkpoint every step."""
-    train_head(synthetic_head(60, 3, 48), replace(CONFIG, save_every=0.0), folder)
+def child(folder: Path, every: float) -> None:
+    """What a process of its own runs: the whole training, a checkpoint every so many seconds."""
+    train_head(synthetic_head(60, 3, 48), replace(CONFIG, save_every=every), folder)
 
 
-def test_a_run_killed_by_the_system_ends_the_same(make_head_data: Maker, tmp_path: Path) -> None:
+def started(folder: Path, every: float) -> subprocess.Popen[bytes]:
     code = (
         "import importlib.util, sys, pathlib\n"
         f"spec = importlib.util.spec_from_file_location('bad_input', {str(Path(__file__))!r})\n"
         "module = importlib.util.module_from_spec(spec)\n"
         "sys.modules['bad_input'] = module\n"
         "spec.loader.exec_module(module)\n"
-        f"module.child(pathlib.Path({str(tmp_path / 'cut')!r}))\n"
+        f"module.child(pathlib.Path({str(folder)!r}), {every})\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT)
-    path = tmp_path / "cut" / CHECKPOINT
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT)
+
+
+def test_a_run_killed_by_the_system_ends_the_same(tmp_path: Path) -> None:
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    process = started(cut, 0.0)
+    path = cut / CHECKPOINT
     until = time.monotonic() + 90
     while not path.is_file():
         assert time.monotonic() < until
@@ -180,12 +185,13 @@ def test_a_run_killed_by_the_system_ends_the_same(make_head_data: Maker, tmp_pat
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "cut" / "head.json").exists()
-    data = make_head_data(60, 3)
-    whole = train_head(data, CONFIG, tmp_path / "whole")
-    resumed = train_head(data, CONFIG, tmp_path / "cut")
-    np.testing.assert_array_equal(whole.renderer.theta, resumed.renderer.theta)
-    np.testing.assert_array_equal(whole.occupied, resumed.occupied)
+    assert not (cut / "head.json").exists()
+    # In processes of their own, too: what other tests did to this one must not count.
+    ended = [started(folder, CONFIG.save_every) for folder in (cut, whole)]
+    assert [process.wait() for process in ended] == [0, 0]
+    resumed, calm = (load_head(folder, threads=1, device="cpu") for folder in (cut, whole))
+    np.testing.assert_array_equal(calm.renderer.theta, resumed.renderer.theta)
+    np.testing.assert_array_equal(calm.occupied, resumed.occupied)
     assert not path.exists()
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from nicegui import ui
 from starlette.requests import Request
 
-from flows.inspect.clip import ClipFacts
+from flows.inspection.clip import ClipFacts
 from flows.studio.desk import Desk
 from flows.studio.pages.frame import empty, frame, markup
 from pipeline.clock import FPS

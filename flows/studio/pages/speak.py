@@ -15,7 +15,7 @@ from nicegui import events, ui
 from starlette.requests import Request
 
 from flows.expected import expected_errors
-from flows.inspect.encoding import wav
+from flows.inspection.encoding import wav
 from flows.studio.desk import Desk
 from flows.studio.pages.frame import empty, frame, markup, trouble
 from flows.studio.preview import Preview, Segment, complaint, timeline

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from flows.errors import NothingToDo
 from flows.fit_hyperplanes import read_planes
-from flows.inspect.find import source_name
+from flows.inspection.find import source_name
 from models.data import merged_planes
 from pipeline.hyperplanes import HyperplaneSet
 from pipeline.quality_rules import FLAGS, QualityConfig, judge

@@ -14,10 +14,10 @@ from typing import IO
 import rerun as rr
 
 from flows.errors import FlowError, NothingToDo
-from flows.inspect.clip import clip_facts
-from flows.inspect.find import find_clip
-from flows.inspect.layout import layout
-from flows.inspect.record import ClipRecorder
+from flows.inspection.clip import clip_facts
+from flows.inspection.find import find_clip
+from flows.inspection.layout import layout
+from flows.inspection.record import ClipRecorder
 from flows.store_features import names_in, profile_of_store
 from store import Cache
 

@@ -10,10 +10,10 @@ import numpy as np
 import rerun as rr
 from jaxtyping import Float
 
-from flows.inspect.clip import ClipFacts, head_angles, margins_of, planes_of, summary
-from flows.inspect.colours import PALETTE
-from flows.inspect.encoding import jpeg, wav
-from flows.inspect.heat import heat_map
+from flows.inspection.clip import ClipFacts, head_angles, margins_of, planes_of, summary
+from flows.inspection.colours import PALETTE
+from flows.inspection.encoding import jpeg, wav
+from flows.inspection.heat import heat_map
 from pipeline.clock import FPS
 from pipeline.face.labels import LABELS, UNKNOWN
 from pipeline.face.pose import FOCAL_FACTOR
