@@ -1,6 +1,6 @@
 """MoEE's light variant and EMOdiffhead's generator beside EmoHead's network, on one store.
 
-    python -m benchmarks.systems --store demo-output/store --out /tmp/systems --preset demo
+    python -m benchmarks.systems --store demo-output/store --out systems --preset demo
 
 Trains each system once (a killed run goes on), then asks every held-out clip for every emotion.
 """

@@ -6,7 +6,6 @@ feed-forward network of equation 8 reads the result. No hyperplane is used.
 
 from dataclasses import replace
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -96,8 +95,3 @@ def stage_of(step: int, steps: int, stage_1: float) -> int:
     [1, 1, 2, 2]
     """
     return 1 if step < round(steps * stage_1) else 2
-
-
-def zero_output(network: ExpertNetwork) -> bool:
-    """Whether the experts say nothing yet: a fresh mixture leaves X as it is."""
-    return not torch.any(network.mixture.out)
