@@ -1,6 +1,6 @@
 """What the flow costs over the pure functions it calls, and what a growing dataset costs.
 
-    python -m benchmarks.flow_overhead overhead --clips 60      one core: pin it
+    python -m benchmarks.flow_overhead overhead --clips 500     two cores, one for each
     python -m benchmarks.flow_overhead growth --clips 5000      one core: pin it
     python -m benchmarks.flow_overhead dask --clips 40          two cores
 
@@ -9,6 +9,8 @@ and the ratio within this run.
 """
 
 import argparse
+import multiprocessing
+import os
 import struct
 import subprocess
 import tempfile
@@ -60,24 +62,68 @@ def flow_seconds(data: Path, location: Path, **more: Any) -> tuple[float, dict[s
     return time.perf_counter() - began, summary["stage_seconds"]
 
 
-def overhead(folder: Path, count: int) -> None:
+def pure_functions(data: Path, location: Path) -> tuple[float, float]:
+    """Seconds of one process that calls the functions one after another, and of its writing.
+
+    What any script has to do: find the clips, compute each, write its arrays, commit once.
+    """
+    from flows.config import PreprocessConfig
+    from flows.planning import clip_row, encoder_keys, feature_schemas
+    from flows.rounds import expected_frames
     from pipeline.process import process_clip
     from pipeline.profiles import load_profile
     from pipeline.scan import scan
+    from store import Cache, ClipWrite, write_clip
 
-    data = clips(folder / "videos", count)
-    began = time.perf_counter()
+    began, writing = time.perf_counter(), 0.0
     profile = load_profile("embedded", SIZE)
-    for source in scan(data).clips:
-        process_clip(source, list(profile.specs), profile)
-    pure = time.perf_counter() - began
-    flow, stages = flow_seconds(data, folder / "store", workers=1)
-    written = stages.get("store", 0.0)
-    computed = sum(stages.values()) - written
-    print(f"{count} clips of 2 s: pure functions {pure:.1f} s, flow with one worker {flow:.1f} s")
-    print(f"of the flow: the same functions {computed:.1f} s, writing arrays {written:.1f} s")
-    print(f"overhead {100 * (flow - pure) / pure:.1f} %, start of the worker process counted;")
-    print(f"without writing the arrays {100 * (flow - written - pure) / pure:.1f} %")
+    keys = encoder_keys(profile, PreprocessConfig(data=data, store=str(location)).features)
+    cells = dict.fromkeys(profile.specs, "0")
+    sources = scan(data).clips
+    cache = Cache.open(str(location), create=True)
+    with cache.write("clips", feature_schemas(profile), "pure", encoders=keys) as session:
+        rows = [clip_row(source, expected_frames(source), cells) for source in sources]
+        (batch,) = session.allocate(rows, max_clips=len(rows))
+        fork = session.fork(batch)
+        for source in sources:
+            result = process_clip(source, list(profile.specs), profile)
+            before = time.perf_counter()
+            write = ClipWrite(source.clip_id, result.frames, result.arrays, result.tokens)
+            write_clip(fork, write)
+            writing += time.perf_counter() - before
+        session.merge(fork)
+    return time.perf_counter() - began, writing
+
+
+def _arm(core: int, which: str, data: Path, location: Path, answers: Any) -> None:
+    os.sched_setaffinity(0, {core})  # inherited by the worker that the flow starts
+    if which == "pure":
+        answers.put((which, pure_functions(data, location)))
+    else:
+        seconds, stages = flow_seconds(data, location, workers=1)
+        answers.put((which, (seconds, stages.get("store", 0.0))))
+
+
+def overhead(folder: Path, count: int) -> None:
+    """The functions and the flow side by side, each on a core of its own."""
+    data = clips(folder / "videos", count)
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    arms = [
+        context.Process(target=_arm, args=(core, which, data, folder / which, answers))
+        for core, which in zip(cores, ("pure", "flow"), strict=True)
+    ]
+    for arm in arms:
+        arm.start()
+    taken = dict(answers.get() for _ in arms)
+    for arm in arms:
+        arm.join()
+    (pure, pure_writing), (flow, flow_writing) = taken["pure"], taken["flow"]
+    print(f"{count} clips of 2 s, one core each, side by side")
+    print(f"functions {pure:.1f} s, of which writing arrays {pure_writing:.1f} s")
+    print(f"flow with one worker {flow:.1f} s, of which writing arrays {flow_writing:.1f} s")
+    print(f"overhead {100 * (flow - pure) / pure:.1f} %, start of the worker process counted")
 
 
 def growth(folder: Path, count: int) -> None:

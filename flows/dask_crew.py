@@ -25,6 +25,10 @@ WORKER_CONFIG = {
     # A clip that kills a worker is tried alone by emohead; two lost workers are enough to say so.
     "distributed.scheduler.allowed-failures": 1,
     "distributed.worker.daemon": False,
+    # Dask gives back every freed page (64 KiB) and looks at the stack a hundred times a second:
+    # a decoder that frees a megabyte a frame then spends a tenth of its time on page faults.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 28,
+    "distributed.worker.profile.enabled": False,
 }
 
 

@@ -11,7 +11,7 @@ So a store without an index, or with one that lacks clips, reads right, only slo
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import zarr
@@ -81,15 +81,23 @@ class ClipIndex:
 
     def page(self, number: int) -> np.ndarray:
         """Slots of a page."""
-        if number not in self._known:
-            if self._codec is None:
+        return self.pages([number])[number]
+
+    def pages(self, numbers: Sequence[int]) -> dict[int, np.ndarray]:
+        """Slots of several pages, fetched together."""
+        absent = [number for number in numbers if number not in self._known]
+        if self._codec is None:
+            for number in absent:
                 values = np.asarray(self.array[number * PAGE : (number + 1) * PAGE])
-            else:
-                key = f"{self.array.path}/{self.array.metadata.encode_chunk_key((number,))}"
-                data = fetch(self.array.store, [(key, None)])[0]
-                values = np.zeros(PAGE, np.uint64) if data is None else self._codec.decode(data)
-            self._known[number] = values
-        return self._known[number]
+                self._known[number] = values
+        elif absent:
+            name, metadata = self.array.path, self.array.metadata
+            keys = [(f"{name}/{metadata.encode_chunk_key((number,))}", None) for number in absent]
+            for number, data in zip(absent, fetch(self.array.store, keys), strict=True):
+                self._known[number] = (
+                    np.zeros(PAGE, np.uint64) if data is None else self._codec.decode(data)
+                )
+        return {number: self._known[number] for number in numbers}
 
 
 def open_index(group: zarr.Group) -> ClipIndex | None:
@@ -130,15 +138,17 @@ def _change_pages(index: ClipIndex, gone: np.ndarray, new: np.ndarray) -> bool:
     """Write the pages that change; False, with nothing written, if one would overflow."""
     of_gone, of_new = _pages_of(gone, index.bits), _pages_of(new, index.bits)
     changed = {}
-    for number in np.union1d(of_gone, of_new).tolist():
-        slots = index.page(number)
+    for number, slots in index.pages(np.union1d(of_gone, of_new).tolist()).items():
         entries = np.setdiff1d(slots[slots != 0], gone[of_gone == number])
         entries = np.union1d(entries, new[of_new == number])
         if len(entries) > PAGE:
             return False
         changed[number] = _filled(entries)
-    for number, page in changed.items():
-        index.array[number * PAGE : (number + 1) * PAGE] = page
+    # Neighbours in one call: in a large round nearly every page changes.
+    for run in np.split(list(changed), np.flatnonzero(np.diff(list(changed)) != 1) + 1):
+        if len(run):
+            pages = np.concatenate([changed[number] for number in run.tolist()])
+            index.array[int(run[0]) * PAGE : (int(run[-1]) + 1) * PAGE] = pages
     return True
 
 
