@@ -7,7 +7,15 @@ from pydantic import Field
 
 from flows.config_base import FlowConfig
 from flows.features import FeatureNames
-from flows.parameters import Cluster, Corpus, DatasetName, FeatureName, Location, ProfileName
+from flows.parameters import (
+    Cluster,
+    Corpus,
+    DatasetName,
+    FeatureName,
+    Location,
+    PlaneSettings,
+    ProfileName,
+)
 from flows.synthesis.look import Look
 from flows.systems import System
 
@@ -88,6 +96,9 @@ class PreprocessConfig(FlowConfig):
         description="Read every file anew, also where path, size and modification time say that "
         "it cannot have changed",
     )
+    report: Path | None = Field(
+        default=None, description="Write the quality page of the dataset there afterwards"
+    )
 
 
 class UpdateConfig(PreprocessConfig):
@@ -98,6 +109,9 @@ class UpdateConfig(PreprocessConfig):
         default=None,
         description="Feature the hyperplanes live in; none: the expression of the profile",
     )
+    planes: PlaneSettings = Field(
+        default_factory=dict, description="How hyperplanes are fitted, e.g. {'groups': 7}"
+    )
     release: str | None = Field(
         default=None, description="Name of the release, e.g. 'mead-{date}'; none: make none"
     )
@@ -105,7 +119,8 @@ class UpdateConfig(PreprocessConfig):
     def preprocess(self) -> PreprocessConfig:
         """The part of the first stage."""
         fields = PreprocessConfig.model_fields
-        return PreprocessConfig(**{name: getattr(self, name) for name in fields})
+        given = {name: getattr(self, name) for name in fields}
+        return PreprocessConfig(**given | {"report": None})  # once the hyperplanes are there
 
 
 class MaintainConfig(FlowConfig):
@@ -127,6 +142,9 @@ class HyperplaneFlowConfig(FlowConfig):
         default=None,
         description="Feature the planes live in; none: the expression of the profile that made "
         "the store",
+    )
+    settings: PlaneSettings = Field(
+        default_factory=dict, description="How they are fitted, e.g. {'groups': 7}"
     )
 
 

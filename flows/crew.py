@@ -59,6 +59,7 @@ class Processes:
         self.workers = workers
         self._spawn = multiprocessing.get_context("spawn")
         self._lock = Lock()
+        self._closed = False
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
@@ -66,12 +67,15 @@ class Processes:
 
     def work(self, job: Job) -> Answer:
         """Work a job in the pool; a broken pool is replaced."""
+        if self._closed:
+            return Answer(lost="its run ended before it began")
         pool = self._pool
         try:
             return pool.submit(compute, job).result()
         except BrokenProcessPool:
             with self._lock:
-                if self._pool is pool:
+                # A run that is cancelled ends its workers: nobody may start others behind its back.
+                if self._pool is pool and not self._closed:
                     self._pool = self._new_pool()
             return Answer(lost="a worker process ended while it was under way")
 
@@ -103,9 +107,12 @@ class Processes:
 
     def close(self) -> None:
         """End the workers, busy or not."""
-        for process in list((self._pool._processes or {}).values()):
+        with self._lock:
+            self._closed = True
+            pool = self._pool
+        for process in list((pool._processes or {}).values()):
             process.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _answer_into(there: Connection, job: Job) -> None:

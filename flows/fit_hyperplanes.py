@@ -19,6 +19,7 @@ from flows.store_features import expression_of
 from pipeline.hyperplane_config import HyperplaneConfig
 from pipeline.hyperplane_record import from_record, to_record
 from pipeline.hyperplanes import POOLED, HyperplaneSet, fit_scopes
+from pipeline.settings import configured
 from store import Cache, Snapshot
 
 MAR = "face/mar"
@@ -37,6 +38,7 @@ def fit(
     clip_ids: list[str],
     names: tuple[str, ...],
     known: dict[str, HyperplaneSet],
+    config: HyperplaneConfig,
 ) -> tuple[dict[str, HyperplaneSet], dict[str, str]]:
     """Read the cells and fit; refused identities come with their reasons. What is `known` stays."""
     clips = snapshot.clips(dataset)
@@ -53,6 +55,7 @@ def fit(
         per_frame("emotion"),
         list(np.repeat(clip_ids, lengths)),
         per_frame("identity"),
+        config,
         feature=expression,
         names=names,
         known=known,
@@ -63,9 +66,10 @@ def fit(
     name="fit-hyperplanes", flow_run_name="fit-hyperplanes {config.dataset}", persist_result=False
 )
 def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
-    """Fit and store the planes, unless the ones there were fitted on these very cells.
+    """Fit and store the planes, unless the ones there were fitted on these very cells, and so.
 
-    Only identities of which a clip came, went or changed are fitted anew, and the pooled planes.
+    Only identities of which a clip came, went or changed are fitted anew, and the pooled planes;
+    with other settings all are.
 
     Raises:
         NothingToDo: no clip has both expression and mouth cells.
@@ -80,22 +84,25 @@ def fit_hyperplanes(config: HyperplaneFlowConfig) -> dict[str, Any]:
                 f"no clip of {config.dataset!r} has valid {expression} and {MAR} cells; run "
                 "`emohead preprocess` on videos that show a face"
             )
-        key = cells_key(snapshot, config.dataset, clip_ids, (expression, MAR))
+        fitting = configured(HyperplaneConfig, config.settings, "hyperplanes")
+        settings = asdict(fitting)
+        features = (expression, MAR)
+        key = cells_key(snapshot, config.dataset, clip_ids, features, config=settings)
         stored = stored_planes(snapshot, config.dataset, expression)
         if POOLED in stored and stored[POOLED][1].get("cells") == key:
             sets = read_planes(snapshot, config.dataset, expression)
             refused = stored[POOLED][1].get("refused", {})
             return _summary(sets, refused, snapshot.id, reused=True)
         names = expression_names(expression)
-        features = (expression, MAR)
-        settings = asdict(HyperplaneConfig())
         own = identity_keys(snapshot, config.dataset, clip_ids, features, config=settings)
         known = {
             scope: from_record(arrays, attributes)
             for scope, (arrays, attributes) in stored.items()
             if scope in own and attributes.get(OWN) == own[scope]
         }
-        sets, refused = call(fit, snapshot, config.dataset, expression, clip_ids, names, known)
+        sets, refused = call(
+            fit, snapshot, config.dataset, expression, clip_ids, names, known, fitting
+        )
         metadata = {"flow": "fit-hyperplanes", "cells": key}
         identity = snapshot.clips(config.dataset).identity
         message = f"hyperplanes of {len(sets) - len(known)} scopes"

@@ -5,19 +5,33 @@ one they call the same plain functions at once, so that a laptop waits for no se
 computed is the same either way.
 """
 
+import logging
 import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
 from flows.errors import ServerAway
+from flows.progress import Step, clock_text
+from flows.telemetry.run_log import tell
+
+PROGRESS_EVERY = 5.0
+"""Seconds between two words about progress to the server."""
 
 Wrapped = Any
 """A Prefect task or flow: called, it is recorded; `.fn` is the plain function in it.
@@ -92,6 +106,49 @@ def note_text(key: str, markdown: str, description: str = "") -> None:
     """Keep a text with the flow run, where there is one."""
     if recorded():
         create_markdown_artifact(key=key, markdown=markdown, description=description)
+
+
+def note_page(key: str, page: Path, description: str = "") -> None:
+    """Keep a link to a page with the flow run, where there is one; it opens on this machine."""
+    if recorded():
+        link = page.absolute().as_uri()
+        create_link_artifact(link, link_text=page.name, key=key, description=description)
+
+
+@contextmanager
+def progress_noted(key: str, bar: Step) -> Iterator[None]:
+    """Keep a step's progress with the flow run, where there is one.
+
+    A server that goes away meanwhile costs the progress, not the work: the run goes on to its
+    next commit, and meets the server again at its end.
+    """
+    if not (recorded() and bar.total):
+        yield
+        return
+    total, told = bar.total, time.monotonic()
+    artifact = create_progress_artifact(0.0, key=key, description=bar.name)
+
+    def note(now: Step) -> None:
+        nonlocal told
+        if time.monotonic() - told < PROGRESS_EVERY and now.done < total:
+            return
+        told, eta = time.monotonic(), now.eta()
+        words = f"{now.name}: {now.done} of {total} {now.unit}"
+        words += f", {clock_text(eta)} left" if eta else ""
+        try:
+            update_progress_artifact(artifact, 100 * now.done / total, description=words)
+        except Exception as error:
+            if not _of_the_server(error):
+                raise
+            bar.watchers.remove(note)
+            tell("progress not noted", level=logging.WARNING, reason=str(error))
+
+    bar.watchers.append(note)
+    try:
+        yield
+    finally:
+        if note in bar.watchers:
+            bar.watchers.remove(note)
 
 
 def note_event(event: str, resource: str, payload: dict[str, Any]) -> None:

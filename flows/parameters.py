@@ -6,14 +6,16 @@ the validators say the same with a suggestion.
 
 import difflib
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from pipeline.datasets import CORPORA
 from pipeline.errors import ProfileError
+from pipeline.hyperplane_config import HyperplaneConfig
 from pipeline.profile_tables import ENCODERS, PROFILES
 from pipeline.profiles import encoder_names
+from pipeline.settings import configured
 
 
 def meant(given: str, choices: Iterable[str]) -> str:
@@ -43,6 +45,11 @@ def _profile(name: str) -> str:
     return name
 
 
+def _planes(settings: dict[str, Any]) -> dict[str, Any]:
+    configured(HyperplaneConfig, settings, "hyperplanes")  # a ProfileError is a ValueError, too
+    return settings
+
+
 _SPEC = r"^([a-z]+://.+|(local|slurm|kubernetes):[1-9][0-9]{0,4})$"
 
 Corpus = Annotated[
@@ -55,3 +62,5 @@ DatasetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 Location = Annotated[str, Field(min_length=1)]
 Cluster = Annotated[str, Field(pattern=_SPEC)]
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*$")]
+PlaneSettings = Annotated[dict[str, Any], AfterValidator(_planes)]
+"""Fields of `HyperplaneConfig` that differ from its defaults."""

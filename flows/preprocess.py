@@ -17,8 +17,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.config import PreprocessConfig
 from flows.crew import Crew, crew_of
 from flows.errors import NothingToDo
-from flows.orchestra import call, each, note_table, note_text
-from flows.planning import newest, plan_preprocess, plan_text
+from flows.orchestra import call, each, note_page, note_table, note_text, progress_noted
+from flows.planning import newest, plan_preprocess, plan_text, profile_of
 from flows.progress import step
 from flows.rounds import Work, work_off
 from flows.telemetry.ledger import cost_text
@@ -77,7 +77,8 @@ def preprocess(config: PreprocessConfig) -> dict[str, Any]:
         StoreBusy: another run works on this store, longer than was to be waited.
     """
     with turn(config.store, config.wait_seconds):
-        return _preprocess(config)
+        summary = _preprocess(config)
+    return with_page(summary, config)  # nobody need wait for a page
 
 
 def _preprocess(config: PreprocessConfig) -> dict[str, Any]:
@@ -105,6 +106,21 @@ def _preprocess(config: PreprocessConfig) -> dict[str, Any]:
     return summary
 
 
+def with_page(summary: dict[str, Any], config: PreprocessConfig) -> dict[str, Any]:
+    """The summary of a run, with the quality page that was asked for: by the run's own limits."""
+    if config.report is None:
+        return summary
+    from flows.report_qc import write_quality_page
+    from pipeline.face.rgb import RgbConfig
+
+    with step("write quality page"):
+        crop = profile_of(config).encoder("crop").config
+        limits = crop.quality if isinstance(crop, RgbConfig) else None
+        page = write_quality_page(config.store, config.report, config.dataset, limits=limits)
+    note_page("quality", page, "Counts, reasons, throughput, pictures")
+    return summary | {"report": str(page), "text": f"{summary['text']}\nwrote {page}"}
+
+
 def compute_plan(
     config: PreprocessConfig, cache: Cache, scanned: ScanResult, plan: Plan, profile: Profile
 ) -> tuple[list[ClipRecord], str, dict[str, Any]]:
@@ -114,6 +130,7 @@ def compute_plan(
     workers = min(config.workers, max(1, len(plan.by_clip)))
     with (
         step("preprocess clips", total=len(plan.by_clip), unit="clips") as bar,
+        progress_noted("progress", bar),
         crew_of(workers, config.cluster, config.resources) as crew,
     ):
 

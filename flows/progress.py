@@ -6,7 +6,7 @@ watches is decided once, at the command line. Seconds of every step are kept for
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -36,6 +36,8 @@ class Step:
     note: str = ""
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
+    watchers: list[Callable[["Step"], None]] = field(default_factory=list, repr=False)
+    """Told of every advance, besides whoever looks at the terminal."""
     _printed: float = 0.0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -60,10 +62,11 @@ class Step:
             self.done, self.note = done, note or self.note
             now = time.monotonic()
             interval = 0.2 if sys.stderr.isatty() else LOG_EVERY
-            if now - self._printed < interval:
-                return
-            self._printed = now
-            _show(self)
+            if now - self._printed >= interval:
+                self._printed = now
+                _show(self)
+        for watcher in list(self.watchers):
+            watcher(self)
 
 
 _finished: list[Step] = []

@@ -8,7 +8,7 @@ from prefect import flow
 from flows.config import HyperplaneFlowConfig, UpdateConfig
 from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call, note_event
-from flows.preprocess import preprocess
+from flows.preprocess import preprocess, with_page
 from flows.store_features import expression_of
 from flows.turns import turn
 from store import Cache
@@ -27,7 +27,8 @@ def update(config: UpdateConfig) -> dict[str, Any]:
         InputError, NothingToDo, StoreBusy: as `preprocess` and `fit-hyperplanes`.
     """
     with turn(config.store, config.wait_seconds):
-        return _update(config)
+        summary = _update(config)
+    return with_page(summary, config)
 
 
 def _update(config: UpdateConfig) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def _update(config: UpdateConfig) -> dict[str, Any]:
                 expression=expression_of(
                     Cache.open(config.store), config.dataset, config.expression, config.profile
                 ),
+                settings=config.planes,
             ),
         )
     cache = Cache.open(config.store)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import ProfileError
+
 
 @dataclass(frozen=True)
 class HyperplaneConfig:
@@ -34,3 +36,30 @@ class HyperplaneConfig:
     """Folds of the held-out estimate; whole clips are held out, never single frames."""
     seed: int = 0
     """Seed of the sampling and of the folds."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no plane can be fitted with.
+
+        Raises:
+            ProfileError: names the setting, its value and what it may be.
+        """
+        rules = {
+            "groups": (self.groups >= 1, "at least 1"),
+            "low_quantile": (
+                0 <= self.low_quantile < self.high_quantile <= 1,
+                f"from 0 to below high_quantile = {self.high_quantile}, which is at most 1",
+            ),
+            "balance": (self.balance in ("draw", "weigh"), "'draw' or 'weigh'"),
+            "within": (
+                self.within is None or 0 < self.within <= 1,
+                "none, or a share above 0 and at most 1",
+            ),
+            "max_frames": (self.max_frames >= self.groups, "at least one for each group"),
+            "min_frames": (self.min_frames >= 2, "at least 2"),
+            "min_groups": (1 <= self.min_groups <= self.groups, f"1 to {self.groups}, the groups"),
+            "regularisation": (self.regularisation > 0, "above 0"),
+            "folds": (self.folds >= 2, "at least 2"),
+        }
+        for name, (fits, allowed) in rules.items():
+            if not fits:
+                raise ProfileError(f"hyperplanes.{name} = {getattr(self, name)!r}: {allowed}")

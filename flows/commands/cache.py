@@ -1,8 +1,7 @@
 """Commands that bring the cache up to date: plan, preprocess, update."""
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,9 +15,6 @@ from flows.commands.options import (
     Workers,
     nested,
 )
-
-if TYPE_CHECKING:
-    from flows.config import PreprocessConfig
 
 app = typer.Typer()
 
@@ -43,6 +39,16 @@ Wait = Annotated[
 Resource = Annotated[
     list[str] | None,
     typer.Option(help="What a Dask worker must have for a task, e.g. GPU=1; may be given again."),
+]
+
+
+UpdateOverride = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Encoder setting, e.g. logmel.mels=64, or how planes are fitted, e.g. "
+        "hyperplanes.groups=7; may be given again.",
+    ),
 ]
 
 
@@ -176,9 +182,10 @@ def preprocess(
         retry_failed=retry_failed,
         repair=repair,
         prune=prune,
+        report=report,
     )
     profile_of(config)  # weights that are missing are said before a server starts
-    summary = _reported(run(flow, config), config, report)
+    summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2) if as_json else summary["text"])
 
 
@@ -198,7 +205,7 @@ def update(
     prune: Annotated[bool, typer.Option(help="Remove clips that left the folder.")] = False,
     workers: Workers = 2,
     size: Size = 256,
-    override: Override = None,
+    override: UpdateOverride = None,
     cluster: Annotated[
         str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
     ] = None,
@@ -218,6 +225,8 @@ def update(
     from flows.planning import profile_of
     from flows.update import update as flow
 
+    encoders = nested(override)
+    planes = encoders.pop("hyperplanes", {})
     config = UpdateConfig(
         data=folder,
         store=store,
@@ -229,29 +238,15 @@ def update(
         prune=prune,
         workers=workers,
         size=size,
-        overrides=nested(override),
+        overrides=encoders,
+        planes=planes,
         rehash=rehash,
         wait_seconds=wait,
         resources=counted(resource),
         clips_per_commit=clips_per_commit,
         cluster=cluster,
+        report=report,
     )
     profile_of(config)  # weights that are missing are said before a server starts
-    summary = _reported(run(flow, config), config, report)
+    summary = run(flow, config)
     typer.echo(json.dumps(summary, indent=2, default=str) if as_json else summary["text"])
-
-
-def _reported(
-    summary: dict[str, Any], config: "PreprocessConfig", report: Path | None
-) -> dict[str, Any]:
-    """The summary of a run, with the page that was asked for; judged by the run's own limits."""
-    if report is None:
-        return summary
-    from flows.planning import profile_of
-    from flows.report_qc import write_quality_page
-    from pipeline.face.rgb import RgbConfig
-
-    crop = profile_of(config).encoder("crop").config
-    limits = crop.quality if isinstance(crop, RgbConfig) else None
-    page = write_quality_page(config.store, report, config.dataset, limits=limits)
-    return summary | {"report": str(page), "text": f"{summary['text']}\nwrote {page}"}

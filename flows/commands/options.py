@@ -49,6 +49,14 @@ Override = Annotated[
     list[str] | None,
     typer.Option("--set", help="Encoder setting, e.g. logmel.mels=64; may be given again."),
 ]
+PlaneSetting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="How planes are fitted, e.g. hyperplanes.groups=7, hyperplanes.balance=weigh; may be "
+        "given again.",
+    ),
+]
 Setting = Annotated[
     list[str] | None,
     typer.Option(
@@ -94,3 +102,15 @@ def nested(pairs: list[str] | None) -> dict[str, dict[str, Any]]:
             raise typer.BadParameter(f"{pair!r} is not GROUP.NAME=VALUE, e.g. logmel.mels=64")
         result.setdefault(group, {})[name] = _value(value)
     return result
+
+
+def grouped(pairs: list[str] | None, group: str, option: str) -> dict[str, Any]:
+    """Settings of the one group that a command knows.
+
+    Raises:
+        typer.BadParameter: a pair that is not GROUP.NAME=VALUE, or of another group.
+    """
+    settings = nested(pairs)
+    if unknown := sorted(set(settings) - {group}):
+        raise typer.BadParameter(f"{option} {unknown[0]}...: this command knows {group}.NAME")
+    return settings.get(group, {})

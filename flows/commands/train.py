@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands.options import Json, Made, Out, Setting, System, nested
+from flows.commands.options import Json, Made, Out, PlaneSetting, Setting, System, grouped
 
 app = typer.Typer()
 train_app = typer.Typer(help="Train from a store: network, head, portrait.", no_args_is_help=True)
@@ -22,19 +22,22 @@ OUT = Path("emohead-output")
 
 
 def _settings(train: list[str] | None, group: str) -> dict[str, Any]:
-    settings = nested(train)
-    if unknown := sorted(set(settings) - {group}):
-        raise typer.BadParameter(f"--train {unknown[0]}...: this command knows {group}.NAME")
-    return settings.get(group, {})
+    return grouped(train, group, "--train")
 
 
 @app.command("fit-hyperplanes")
 def fit_hyperplanes(
-    out: Out = OUT, store: Store = None, profile: Made = None, as_json: Json = False
+    out: Out = OUT,
+    store: Store = None,
+    profile: Made = None,
+    setting: PlaneSetting = None,
+    as_json: Json = False,
 ) -> None:
     """Fit the emotion directions of every identity, and pooled, from the valid expression cells.
 
-    Example: emohead fit-hyperplanes --out out
+    What was fitted on these very cells with these very settings is not fitted again.
+
+    Example: emohead fit-hyperplanes --out out --set hyperplanes.groups=7
     """
     from flows.config import HyperplaneFlowConfig
     from flows.fit_hyperplanes import fit_hyperplanes as flow
@@ -44,7 +47,12 @@ def fit_hyperplanes(
 
     location = store or str(out / "store")
     expression = expression_of(Cache.open(location), "clips", profile=profile)
-    summary = run(flow, HyperplaneFlowConfig(store=location, expression=expression))
+    config = HyperplaneFlowConfig(
+        store=location,
+        expression=expression,
+        settings=grouped(setting, "hyperplanes", "--set"),
+    )
+    summary = run(flow, config)
     if as_json:
         typer.echo(json.dumps(summary))
         return

@@ -16,6 +16,7 @@ from flows.fit_hyperplanes import read_planes
 from flows.report.figures import histograms
 from flows.report_qc.collect import ClipView, collect, doubtful_labels, mouth_of, near_duplicates
 from flows.report_qc.drawing import histogram_svg, strip, timeline_svg
+from flows.report_qc.runs import runs_of
 from flows.store_features import expression_of
 from pipeline.clock import FPS
 from pipeline.quality_rules import FLAGS, QualityConfig
@@ -92,6 +93,7 @@ def write_quality_page(
         "facts": _facts(views),
         "table": _people(views),
         "rejections": _reasons(views),
+        "runs": runs_of(cache, ref, dataset),
         "flags": [
             (meanings[flag], [view for view in views if flag in view.flags])
             for flag in meanings

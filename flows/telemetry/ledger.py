@@ -126,6 +126,16 @@ class Ledger:
         return cost
 
 
+def stage_rates(cost: dict[str, Any]) -> list[tuple[str, float, float, float]]:
+    """(stage, core seconds, % of all, frames a second and core) of an account, dearest first."""
+    worked = sum(cost["core_seconds"].values())
+    return [
+        (stage, spent, 100 * spent / worked, cost["frames"] / spent)
+        for stage, spent in sorted(cost["core_seconds"].items(), key=lambda item: -item[1])
+        if spent
+    ]
+
+
 def cost_text(cost: dict[str, Any]) -> str:
     """An account in words, for the end of a run and for `emohead status`."""
     worked = sum(cost["core_seconds"].values())
@@ -137,9 +147,7 @@ def cost_text(cost: dict[str, Any]) -> str:
     per_hour = cost["core_hours_per_video_hour"]
     if per_hour is not None:
         lines[0] += f", {per_hour:.2f} core hours an hour of video"
-    for stage, spent in cost["core_seconds"].items():
-        rate = cost["frames"] / spent if spent else 0.0
-        share = 100 * spent / worked if worked else 0.0
+    for stage, spent, share, rate in stage_rates(cost):
         if share >= 0.5:
             lines.append(
                 f"  {stage:<12} {spent:9.1f} s {share:4.0f} % {rate:10.1f} frames/s a core"

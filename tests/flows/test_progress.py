@@ -1,8 +1,10 @@
 import time
+from typing import Any
 
+import httpx
 import pytest
 
-from flows import progress
+from flows import orchestra, progress
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,39 @@ def test_steps_are_recorded_in_order_even_when_one_fails(
     shown = capsys.readouterr().err
     assert "2/2 clips" in shown
     assert "b.mp4" in shown
+
+
+def test_progress_is_noted_now_and_then_and_a_server_that_goes_away_costs_no_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[tuple[float, str]] = []
+
+    def update(_: Any, done: float, description: str) -> None:
+        noted.append((done, description))
+
+    def away(*_: Any, **__: Any) -> None:
+        raise httpx.ConnectError("nobody there")
+
+    bar = progress.Step("preprocess clips", total=8, unit="clips")
+    with orchestra.progress_noted("progress", bar):  # no flow run: nobody to tell
+        assert bar.watchers == []
+    monkeypatch.setattr(orchestra, "recorded", lambda: True)
+    monkeypatch.setattr(orchestra, "create_progress_artifact", lambda *_, **__: "artifact")
+    monkeypatch.setattr(orchestra, "update_progress_artifact", update)
+    with orchestra.progress_noted("progress", bar):
+        bar.advance()
+        assert noted == []  # every few seconds
+        monkeypatch.setattr(orchestra, "PROGRESS_EVERY", 0.0)
+        bar.advance()
+        ((done, words),) = noted
+        assert done == 25.0
+        assert words.startswith("preprocess clips: 2 of 8 clips, ")
+        monkeypatch.setattr(orchestra, "update_progress_artifact", away)
+        bar.advance()
+        bar.advance()
+        assert (bar.done, bar.watchers) == (4, [])
+    with orchestra.progress_noted("progress", bar):
+        monkeypatch.setattr(orchestra, "update_progress_artifact", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # a bug is no server that went away
+            bar.advance()
+    assert bar.watchers == []

@@ -1,14 +1,18 @@
 """After a change only the identities whose clips changed are fitted anew, and the pooled planes."""
 
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
 
-from flows import fit_hyperplanes as module
-from flows.config import HyperplaneFlowConfig
-from flows.fit_hyperplanes import fit_hyperplanes, read_planes
+from flows.cli import app
+from flows.config import HyperplaneFlowConfig, UpdateConfig
+from flows.fit_hyperplanes import fit_hyperplanes, planes_key, read_planes
 from flows.orchestra import call
 from pipeline import hyperplanes
 from pipeline.hyperplane_record import to_record
@@ -45,7 +49,7 @@ def add(cache: Cache, *clips: tuple[str, str, int]) -> None:
             session.write_clip(ClipWrite(row.clip_id, FRAMES, {EXPRESSION: alpha, MAR: mar}))
 
 
-def fitted(cache: Cache) -> tuple[list[str], dict[str, Any]]:
+def fitted(cache: Cache, **settings: Any) -> tuple[list[str], dict[str, Any]]:
     """Scopes that a run of the flow fits, and its summary."""
     scopes: list[str] = []
     whole = hyperplanes.fit_hyperplanes
@@ -55,7 +59,9 @@ def fitted(cache: Cache) -> tuple[list[str], dict[str, Any]]:
         return whole(*given, **more)
 
     with patch.object(hyperplanes, "fit_hyperplanes", noted):
-        summary = call(fit_hyperplanes, HyperplaneFlowConfig(store=cache.location))
+        summary = call(
+            fit_hyperplanes, HyperplaneFlowConfig(store=cache.location, settings=settings)
+        )
     return scopes, summary
 
 
@@ -98,7 +104,53 @@ def test_only_what_changed_is_fitted_anew_and_the_planes_are_those_of_a_fit_of_a
 def test_other_settings_fit_everything_anew(tmp_path: Path) -> None:
     cache = Cache.open(tmp_path / "store", create=True)
     add(cache, *[(who, tag, 1) for who in ("ann", "bo") for tag in ("happy", "sad")])
-    fitted(cache)
+    everybody = ["ann", "bo", "pooled"]
+    assert fitted(cache)[0] == everybody
+    paper = planes_key(cache.snapshot(), "clips", EXPRESSION)
+    # Nothing but a setting has changed: no clip, no cell, no label.
+    assert fitted(cache, groups=3)[0] == everybody
+    three = read_planes(cache.snapshot(), "clips", EXPRESSION)
+    assert {planes.config.groups for planes in three.values()} == {3}
+    assert all(len(p.bin_edges) == 4 for planes in three.values() for p in planes.planes.values())
+    # Networks and heads are told that these are other planes.
+    assert planes_key(cache.snapshot(), "clips", EXPRESSION) != paper
+    scopes, again = fitted(cache, groups=3)
+    assert (scopes, again["reused"]) == ([], True)
+    # New clips and the same settings: the others' planes stay as they are.
     add(cache, ("ann", "happy", 2))
-    with patch.object(module, "asdict", lambda config: {"seed": 99}):
-        assert fitted(cache)[0] == ["ann", "bo", "pooled"]
+    assert fitted(cache, groups=3)[0] == ["ann", "pooled"]
+    assert fitted(cache)[0] == everybody
+    assert fitted(cache, groups=5)[0] == []  # what is the default anyway is no other setting
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"group": 3}, "hyperplanes has no setting 'group'; it has groups,"),
+        ({"groups": "three"}, "hyperplanes.groups = 'three' is a str; int is needed"),
+        ({"groups": 1}, "hyperplanes.min_groups = 2: 1 to 1, the groups"),
+        ({"max_frames": 3}, "hyperplanes.max_frames = 3: at least one for each group"),
+        ({"low_quantile": 0.99}, "hyperplanes.low_quantile = 0.99: from 0 to below"),
+        ({"within": 0.0}, "hyperplanes.within = 0.0: none, or a share above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_the_form(
+    settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        HyperplaneFlowConfig(store="cache", settings=settings)
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        UpdateConfig(data="videos", store="cache", planes=settings)
+
+
+def test_the_command_takes_settings_and_refuses_others(tmp_path: Path) -> None:
+    cache = Cache.open(tmp_path / "store", create=True)
+    add(cache, *[(who, tag, 1) for who in ("ann", "bo") for tag in ("happy", "sad")])
+    fit = ["fit-hyperplanes", "--store", cache.location]
+    done = CliRunner().invoke(app, [*fit, "--set", "hyperplanes.groups=4"])
+    assert done.exit_code == 0, done.output
+    pooled = read_planes(cache.snapshot(), "clips", EXPRESSION)["pooled"]
+    assert pooled.config.groups == 4
+    wrong = CliRunner().invoke(app, [*fit, "--set", "logmel.mels=64"])
+    assert wrong.exit_code == 2
+    assert "this command knows hyperplanes.NAME" in wrong.output

@@ -38,7 +38,7 @@ def smaller_copy(source: Path, target: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def page_of(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory):
+def page_of(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory, warm_session: Any):
     folder = tmp_path_factory.mktemp("quality")
     clips = folder / "clips"
     clips.mkdir()
@@ -55,7 +55,8 @@ def page_of(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory):
             empty.mux(stream.encode(frame))
         empty.mux(stream.encode(None))
     store = str(folder / "store")
-    call(cast(Any, preprocess), PreprocessConfig(data=clips, store=store, size=128, workers=1))
+    with warm_session():
+        call(cast(Any, preprocess), PreprocessConfig(data=clips, store=store, size=128))
 
     def write(**settings: Any) -> str:
         path = write_quality_page(store, folder / "page.html", **settings)
@@ -73,6 +74,22 @@ def test_the_page_counts_names_and_shows(page_of: Any):
     assert page.count('<polyline class="mouth"') >= 2
     assert "near-duplicate: same recording as copy_7.mp4" in page
     assert page.count("<article") == 2
+
+
+def test_throughput_of_each_stage_stands_beside_what_was_rejected(page_of: Any):
+    page = page_of()
+    (section,) = re.findall(r'<h2 id="runs">.*?<h2 id="refused">', page, re.DOTALL)
+    for result in ("valid", "partial", "rejected"):  # the copy has no sound, the third no face
+        assert f"1 clips {result}" in section
+    rows = dict(re.findall(r"<tr><td>(\w+)</td>.*?([\d.]+)</td></tr>", section))
+    assert {"video", "selfie", "facemesh"} <= set(rows)
+    assert all(float(rate) > 0 for rate in rows.values())
+    kinds = re.findall(r"<tr><td>(\d+)</td><td>([^<]+)</td></tr>", section)
+    told = {reason: int(cells) for cells, reason in kinds}
+    assert told["no audio stream"] >= 1
+    assert any("no face in any of" in reason for reason in told)
+    total = re.findall(r"<b>(\d+)</b><span>cells rejected</span>", section)
+    assert total == [str(sum(told.values()))]
 
 
 def test_the_page_is_one_file_that_fetches_nothing_and_runs_nothing(page_of: Any):
@@ -139,6 +156,7 @@ def test_a_clip_of_a_relative_folder_has_a_link_too(
     assert relative.link == (tmp_path / "videos/a.mp4").as_uri()
 
 
+@pytest.mark.usefixtures("warm")
 def test_preprocess_and_update_write_it_when_asked(clips: Path, tmp_path: Path):
     for path in sorted(clips.glob("*.mp4"))[1:]:
         path.unlink()
