@@ -37,7 +37,7 @@ gallery: $(VENV)/ready
 	$(VENV)/bin/emohead gallery --out "$(OUT)" --identity $(or $(IDENTITY),iris) $(ARGS)
 
 test: $(VENV)/ready-dev
-	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile -q
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder -q
 
 test-slow: $(VENV)/ready-dev
 	$(PY) -m pytest -m slow -q

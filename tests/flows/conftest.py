@@ -3,8 +3,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import av
 import numpy as np
@@ -12,12 +14,14 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.config import HyperplaneFlowConfig, PreprocessConfig
+from flows.crew import Processes, crew_of
 from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import call
 from flows.preprocess import preprocess
 from pipeline.samples import make_samples
 
 ROOT = Path(__file__).resolve().parents[2]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 sys.path.insert(0, str(Path(__file__).parent))  # for talking_kit, here and in children
 
@@ -50,11 +54,49 @@ def prefect(prefect_server: None) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def sample_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_clips(once: Once) -> Path:
     """Two identities, two emotions, two sentences; faces large enough to be accepted."""
-    folder = tmp_path_factory.mktemp("clips")
-    make_samples(folder, emotions=("happy", "sad"), sentences=("s1", "s5"))
-    return folder
+
+    def make(folder: Path) -> None:
+        make_samples(folder, emotions=("happy", "sad"), sentences=("s1", "s5"))
+
+    return once("sample-clips", make)
+
+
+@pytest.fixture(scope="session")
+def started_crew() -> Iterator[Processes]:
+    """Two worker processes that stay for all tests: a start, with its imports, takes seconds."""
+    with crew_of(2, None) as crew:
+        assert isinstance(crew, Processes)
+        yield crew
+
+
+@pytest.fixture(scope="session")
+def warm_session(started_crew: Processes) -> Callable[[], AbstractContextManager[None]]:
+    """In `with warm_session():` runs of `preprocess` find their workers started."""
+
+    @contextmanager
+    def warm() -> Iterator[None]:
+        @contextmanager
+        def crew(workers: int, cluster: str | None, *more: Any) -> Iterator[Any]:
+            if cluster is None:
+                yield started_crew
+                return
+            with crew_of(workers, cluster, *more) as other:
+                yield other
+
+        with patch("flows.preprocess.crew_of", crew):
+            yield
+
+    return warm
+
+
+@pytest.fixture
+def warm(warm_session: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """The workers of this test's runs are started already. Not for tests of how workers start and
+    end (test_crew.py), nor where their environment matters."""
+    with warm_session():
+        yield
 
 
 @pytest.fixture
@@ -68,14 +110,27 @@ def clips(sample_clips: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def looked_at(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def looked_at(
+    sample_clips: Path, once: Once, warm_session: Callable[[], AbstractContextManager[None]]
+) -> Path:
     """A store to look into: one identity with hyperplanes, and a clip that was refused."""
-    folder = tmp_path_factory.mktemp("looked-at")
-    data = folder / "clips"
-    data.mkdir()
-    for path in sample_clips.glob("iris_*"):
-        shutil.copy2(path, data)
-    with av.open(str(data / "grey.mp4"), "w") as empty:
+
+    def make(folder: Path) -> None:
+        data, store = folder / "clips", str(folder / "store")
+        data.mkdir()
+        for path in sample_clips.glob("iris_*"):
+            shutil.copy2(path, data)
+        grey(data / "grey.mp4")
+        with warm_session():
+            call(cast(Any, preprocess), PreprocessConfig(data=data, store=store, size=128))
+        call(cast(Any, fit_hyperplanes), HyperplaneFlowConfig(store=store))
+
+    return once("looked-at", make) / "store"
+
+
+def grey(path: Path) -> None:
+    """A video without a face."""
+    with av.open(str(path), "w") as empty:
         stream = empty.add_stream("libx264", rate=25)
         stream.width = stream.height = 128
         for number in range(30):
@@ -83,7 +138,3 @@ def looked_at(sample_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             frame.pts = number
             empty.mux(stream.encode(frame))
         empty.mux(stream.encode(None))
-    store = str(folder / "store")
-    call(cast(Any, preprocess), PreprocessConfig(data=data, store=store, size=128, workers=1))
-    call(cast(Any, fit_hyperplanes), HyperplaneFlowConfig(store=store))
-    return folder / "store"

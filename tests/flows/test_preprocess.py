@@ -18,6 +18,8 @@ from store import Cache
 
 DATASET = "clips"
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def config(clips: Path, **changes: Any) -> PreprocessConfig:
     base = {"data": clips, "store": str(clips.parent / "store"), "size": 128, "workers": 2}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -15,6 +16,7 @@ from store import Cache
 FEATURES = ("audio/logmel", "audio/waveform")
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_flipped_byte_costs_the_cell_it_is_in(clips: Path, tmp_path: Path) -> None:
     location = str(tmp_path / "store")
     job = PreprocessConfig(data=clips, store=location, size=128, workers=1, features=FEATURES)

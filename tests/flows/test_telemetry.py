@@ -12,10 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.config import PreprocessConfig
 from flows.errors import FlowError
-from flows.orchestra import call
-from flows.preprocess import by_reason, preprocess
+from flows.preprocess import by_reason
 from flows.telemetry import metrics as measured
 from flows.telemetry.ledger import Ledger, cost_text
 from flows.telemetry.metrics import MOST_REASONS, Metrics, measure_for, result_of
@@ -168,15 +166,16 @@ def test_rejections_are_told_by_reason() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_run_is_told_in_lines_metrics_and_status_alike(clips: Path, tmp_path: Path) -> None:
     (clips / "letter.mp4").write_text("Dear sir, this is no film.")
     store = tmp_path / "store"
-    log_to(str(tmp_path / "run.jsonl"))
-    measure_for(str(tmp_path / "m.prom"))
-    config = PreprocessConfig(
-        data=clips, store=str(store), size=128, features=SOUND, workers=1, clips_per_commit=2
-    )
-    summary = call(preprocess, config)
+    command = ["preprocess", str(clips), "--store", str(store), "--size", "128", "--json"]
+    command += ["--clips-per-commit", "2", *(f"--feature={feature}" for feature in SOUND)]
+    telling = ["--log-json", str(tmp_path / "run.jsonl"), "--metrics", str(tmp_path / "m.prom")]
+    done = CliRunner().invoke(app, [*telling, *command])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
     cost = summary["cost"]
     assert cost["clips"] == {"valid": 4}
     assert cost["commits"] == 2
@@ -208,4 +207,4 @@ def test_a_run_is_told_in_lines_metrics_and_status_alike(clips: Path, tmp_path: 
     assert "4 clips valid" in shown.stdout
     assert "frames/s a core" in shown.stdout
     # nothing to do: nothing is charged
-    assert call(preprocess, config)["cost"] is None
+    assert json.loads(CliRunner().invoke(app, command).stdout)["cost"] is None
