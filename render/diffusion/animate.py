@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """From one picture, a voice and an expression track to frames, chunk by chunk."""
 
 import itertools
@@ -11,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from render.diffusion.codec import to_bytes, to_signed
@@ -39,7 +34,16 @@ class Sampling:
     """Of the noise."""
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Motion:
+    """Where a video can go on, and what the next chunk sees of the frames before."""
+
+    start: int
+    """First frame of the next chunk."""
+    places: Float32[np.ndarray, "motion c h w"] | None
+    """The last frames, as they are diffused; None: too few so far."""
+
+
 def animate(
     model: Portrait,
     noise: NoiseConfig,
@@ -47,8 +51,10 @@ def animate(
     audio: Float[np.ndarray, "frames audio_width"],
     expression: Float[np.ndarray, "rows k"],
     sampling: Sampling | None = None,
-    emotion: Float[np.ndarray, "latents m emotion_width"] | None = None,
+    asked: Float[np.ndarray, "asked told"] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    after: Motion | None = None,
+    keep: Callable[[Motion], None] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "chunk s s 3"]]:
     """Frames of a video, a chunk at a time; each chunk sees the last frames of the one before.
 
@@ -59,21 +65,29 @@ def animate(
         audio: one vector a frame.
         expression: coefficients in the units the model was trained with; NaN: not known.
         sampling: how.
-        emotion: emotion latent of each frame, for models that take one.
+        asked: emotion of each frame (`render.diffusion.experts.told`), for models with experts.
         progress: told (frames done, frames in all).
+        after: go on there: the frames are those of a run that never stopped.
+        keep: given, before each chunk is yielded, what it takes to go on after it.
 
     Raises:
         PortraitDataError: sizes or lengths that do not fit.
     """
     sampling = sampling or Sampling()
     _check(model, picture, audio, expression)
-    _check_emotion(model, audio, emotion)
+    _check_asked(model, audio, asked)
     device = next(model.parameters()).device
     config = model.config
     chain = Chain(noise)
-    seen = model.see(model.codec.encode(to_signed(picture)[None].to(device)))
+    # Not one round the whole: a caller's own code runs between two chunks.
+    with torch.no_grad():
+        seen = model.see(model.codec.encode(to_signed(picture)[None].to(device)))
+    spans = chunks(len(audio), config.frames)
     before: Tensor | None = None
-    for start, stop in chunks(len(audio), config.frames):
+    if after is not None:
+        spans = _rest(spans, after.start)
+        before = None if after.places is None else torch.from_numpy(after.places).to(device)
+    for start, stop in spans:
         state = torch.tensor(
             [
                 [ABSENT if before is None else CLEAN] * config.motion_frames
@@ -81,16 +95,19 @@ def animate(
             ]
         ).to(device)
         conditions = conditions_of(
-            [(audio, expression, emotion)], [start - config.motion_frames], state.shape[1],
+            [(audio, expression, asked)], [start - config.motion_frames], state.shape[1],
             config.audio_margin,
         )  # fmt: skip
         conditions = Conditions(
             **{n: None if v is None else v.to(device) for n, v in vars(conditions).items()}
         )
-        places = _denoise(model, chain, seen, state, conditions, before, sampling, start)
-        frames = to_bytes(model.codec.decode(places))
+        with torch.no_grad():
+            places = _denoise(model, chain, seen, state, conditions, before, sampling, start)
+            frames = to_bytes(model.codec.decode(places))
         if config.motion_frames:
             before = _motion(before, places, config.motion_frames)
+        if keep is not None:
+            keep(Motion(stop, None if before is None else before.cpu().numpy()))
         if progress is not None:
             progress(stop, len(audio))
         yield frames
@@ -101,6 +118,17 @@ def chunks(frames: int, most: int) -> list[tuple[int, int]]:
     count = -(-frames // most)
     bounds = [frames * i // count for i in range(count + 1)]
     return list(itertools.pairwise(bounds))
+
+
+def _rest(spans: list[tuple[int, int]], start: int) -> list[tuple[int, int]]:
+    """Chunks from frame `start` on, which must begin one (or be the end)."""
+    rest = [span for span in spans if span[0] >= start]
+    if start != (rest[0][0] if rest else spans[-1][1]):
+        raise PortraitDataError(
+            f"portrait: no chunk begins at frame {start} of {spans[-1][1]}; go on with what the "
+            "same video kept"
+        )
+    return rest
 
 
 def _denoise(
@@ -162,12 +190,12 @@ def _check(model: Portrait, picture: np.ndarray, audio: np.ndarray, expression: 
             )
 
 
-def _check_emotion(model: Portrait, audio: np.ndarray, emotion: np.ndarray | None) -> None:
-    if emotion is None:
+def _check_asked(model: Portrait, audio: np.ndarray, asked: np.ndarray | None) -> None:
+    if asked is None:
         return
-    width = model.config.emotion_width
-    if len(emotion) != len(audio) or emotion.shape[-1] != width:
+    width = 0 if model.config.experts is None else model.config.experts.told_width
+    if len(asked) != len(audio) or asked.shape[1] != width:
         raise PortraitDataError(
-            f"portrait: emotion latents of {len(emotion)} frames and {emotion.shape[-1]} channels; "
-            f"the sound has {len(audio)} frames, the model takes {width} channels (0: none)"
+            f"portrait: an emotion of {len(asked)} frames in {asked.shape[1]} channels; the sound "
+            f"has {len(audio)} frames, the model reads {width} channels (0: no experts)"
         )

@@ -84,7 +84,7 @@ class PortraitBatches:
             frames.append(self._window(here, start, alone))
             states.append([ABSENT if alone else CLEAN] * self._motion + [NOISY] * self._frames)
             pictures.append(self._picture(clip, start, float(rng.random())))
-            tracks.append((here.audio, here.expression, here.emotion_latent))
+            tracks.append((here.audio, here.expression, here.asked))
             starts.append(start - self._motion)
         conditions = conditions_of(
             tracks, starts, self._motion + self._frames, config.network.audio_margin
@@ -100,7 +100,7 @@ class PortraitBatches:
         )
         told = Conditions(
             conditions.audio, conditions.inside, conditions.expression, conditions.expressed,
-            hears, feels, sees, conditions.emotion,
+            hears, feels, sees, conditions.asked,
         )  # fmt: skip
         state = torch.tensor(states)
         signed = to_signed(np.stack(frames)) * (state != ABSENT)[..., None, None, None]

@@ -3,20 +3,20 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pipeline.encoder import sha256_of
 from render.diffusion.config import PortraitTraining
 from render.diffusion.portrait import Portrait
 from render.errors import PortraitFolderError
 
-FORMAT = "emohead/portrait/1"
+FORMAT = "emohead/portrait/2"
 MODEL, TRAINING = "portrait.safetensors", "training.safetensors"
 """The averaged weights, to sample from; everything a killed run needs to go on."""
 STATE = "state"
@@ -82,20 +82,47 @@ def read(path: Path) -> SavedPortrait:
     return SavedPortrait(path, training, state, groups)
 
 
-def load_portrait(
-    folder: Path, device: str = "cpu", after_mid: torch.nn.Module | None = None
-) -> Portrait:
+def begin_with(model: Portrait, folder: Path) -> str:
+    """Give a model the weights and statistics of a finished one, which may lack its experts.
+
+    Returns:
+        sha256 of the finished one's file.
+
+    Raises:
+        PortraitFolderError: there is none, or its network is another.
+    """
+    saved = read(folder / MODEL)
+    then, now = (asdict(n) | {"experts": None} for n in (saved.training.network, model.config))
+    other = [f"{n}: {then[n]} there, {now[n]} here" for n in now if then[n] != now[n]]
+    if (saved.state["audio_width"], saved.state["k"]) != (model.audio_width, model.k):
+        other.append("other features")
+    if not other:
+        left = model.load_state_dict(dict(saved.groups["model"]), strict=False)
+        missing = [name for name in left.missing_keys if not name.startswith("experts.")]
+        other = [*missing, *left.unexpected_keys][:3]
+    if other:
+        raise PortraitFolderError(
+            f"{saved.path} cannot be gone on from ({'; '.join(other)}); train the first model with "
+            "the same network"
+        )
+    return sha256_of(saved.path)
+
+
+def load_portrait(folder: Path, device: str = "cpu") -> Portrait:
     """The finished model of a folder, ready to sample from.
 
     Args:
         folder: where it was trained.
         device: where it will run.
-        after_mid: fresh module of the kind that was plugged in; its weights are in the file.
 
     Raises:
         PortraitFolderError: no readable model, weights that do not fit, another autoencoder.
     """
-    saved = read(folder / MODEL)
+    return portrait_of(read(folder / MODEL), device)
+
+
+def portrait_of(saved: SavedPortrait, device: str = "cpu") -> Portrait:
+    """The model that a file holds, as `load_portrait`."""
     state = saved.state
     model = Portrait(saved.training.network, state["audio_width"], state["k"], sizes=state["sizes"])
     if model.codec.hashes != state["codec_hashes"]:
@@ -103,14 +130,11 @@ def load_portrait(
             f"{saved.path} was trained with the autoencoder {state['codec_hashes']}, "
             f"{saved.training.network.vae} holds {model.codec.hashes}; put the first there"
         )
-    if after_mid is not None:
-        model.plug(after_mid)
     try:
         model.load_state_dict(dict(saved.groups["model"]))
     except RuntimeError as error:
         raise PortraitFolderError(
-            f"{saved.path}: weights do not fit the model ({str(error)[:300]}); give after_mid as "
-            "it was trained, or train again"
+            f"{saved.path}: weights do not fit the model ({str(error)[:300]}); train again"
         ) from error
     model.hashes = dict(state["hashes"])
     return model.to(device).eval()

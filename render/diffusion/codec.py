@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """From frames to what is diffused, and back: blocks of pixels, or an autoencoder's latents."""
 
 import json
@@ -70,7 +65,7 @@ class LatentCodec:
         Raises:
             ConfigError: it is not there or not in diffusers' format with safetensors.
         """
-        from diffusers import AutoencoderKL
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
         self.hashes = weight_hashes(folder, "vae")
         self._vae = load_pretrained(AutoencoderKL, folder).eval().requires_grad_(False)

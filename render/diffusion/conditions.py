@@ -28,9 +28,9 @@ class Conditions:
     """Whether it is told its expression and emotion."""
     sees: Bool[Tensor, " batch"]
     """Whether it sees the identity picture."""
-    emotion: Float[Tensor, "batch frames m emotion_width"] | None = None
-    """Emotion latent of every frame, or what a plugged module makes one of
-    (`render.diffusion.experts`); None: not known, which is zeros."""
+    asked: Float[Tensor, "batch frames told"] | None = None
+    """What is known of every frame's emotion (`render.diffusion.experts.told`), for models with
+    experts; None: nothing."""
 
     def told(self, hears: bool, feels: bool, sees: bool) -> "Conditions":
         """The same, with some of it dropped or not for all windows."""
@@ -49,8 +49,6 @@ class Told(NamedTuple):
     """For cross-attention."""
     vector: Float[Tensor, "batchframes embedding"]
     """For every residual block, beside the step of the chain."""
-    emotion: Float[Tensor, "batchframes m emotion_width"] | None
-    """For the layer after the middle block; None where the model takes none."""
 
 
 class ConditionTokens(nn.Module):
@@ -91,27 +89,17 @@ class ConditionTokens(nn.Module):
         )
         nn.init.zeros_(self.to_vector[-1].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.to_vector[-1].bias)  # type: ignore[arg-type]
-        self.from_emotion = nn.Linear(config.emotion_width, width) if config.emotion_width else None
-        self.emotion_width = config.emotion_width
+        self.coefficients = config.coefficients
 
     def forward(self, c: Conditions) -> Told:
-        """Tokens, vector and emotion latent, batch and frames in one axis."""
+        """Tokens and vector, batch and frames in one axis."""
         audio = self.from_audio((c.audio - self.audio_mean) / self.audio_std)
         audio = torch.where(c.inside[..., None], audio, self.outside)
         audio = torch.where(c.hears[:, None, None, None], audio, self.unheard) + self.place
         felt = self.from_expression((c.expression - self.expression_mean) / self.expression_std)
         felt = felt.unflatten(-1, (-1, audio.shape[-1]))
-        known = c.expressed & c.feels[:, None]
+        known = c.expressed & c.feels[:, None] & self.coefficients
         felt = torch.where(known[..., None, None], felt, self.unfelt)
         tokens = torch.cat([audio, felt], dim=2).flatten(0, 1)
         vector = self.to_vector(tokens.flatten(1))
-        if self.from_emotion is None:
-            return Told(tokens, vector, None)
-        emotion = self._emotion(c)
-        return Told(torch.cat([tokens, self.from_emotion(emotion)], dim=1), vector, emotion)
-
-    def _emotion(self, c: Conditions) -> Float[Tensor, "batchframes m emotion_width"]:
-        batch, frames = c.expressed.shape
-        if c.emotion is None:
-            return c.audio.new_zeros(batch * frames, 1, self.emotion_width)
-        return (c.emotion * c.feels[:, None, None, None]).flatten(0, 1)
+        return Told(tokens, vector)

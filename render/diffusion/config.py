@@ -5,10 +5,77 @@ from dataclasses import asdict, dataclass, fields
 from dataclasses import field as made
 from typing import Any, Literal
 
+from models.config import LABELS
 from render.errors import ConfigError
 
 Space = Literal["pixel", "latent"]
 Prediction = Literal["sample", "v_prediction"]
+
+FREE = ("steps", "seconds", "report_every", "save_every", "tensorboard", "threads", "device")
+"""Settings of a training that may change between two runs of it: the second goes on."""
+
+
+@dataclass(frozen=True)
+class ExpertsConfig:
+    """MoEE's six emotion experts in the denoiser (`render.diffusion.experts`).
+
+    Where they stand and all sizes are ours: not published, or not known to us.
+    """
+
+    where: str = "every"
+    """Beside each cross-attention over space; `middle`: beside that of the middle block alone."""
+    labels: tuple[str, ...] = LABELS
+    """Emotions that can be asked for; weights of them are told."""
+    voice_width: int = 0
+    """Channels of the voice's emotion feature; 0: the voice is never told."""
+    latent: int = 64
+    """Channels of a token of the emotion latent."""
+    tokens: int = 4
+    """Tokens of it."""
+    inner: int = 64
+    """Channels of an expert's queries, keys and values, all heads together."""
+    heads: int = 4
+    """Attention heads."""
+    local_gate: bool = True
+    """A sigmoid gate a place and expert; without it every expert sees X itself."""
+    global_gate: bool = True
+    """A softmax gate an expert; without it every expert counts 1/6."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are none.
+
+        Raises:
+            ConfigError: names the value and what it must be.
+        """
+        least = {"voice_width": 0, "latent": 1, "tokens": 1, "inner": 1, "heads": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ConfigError(
+                    f"portrait: experts.{name} = {getattr(self, name)}; it must be at least {low}"
+                )
+        if self.inner % self.heads or self.latent % self.heads:
+            raise ConfigError(
+                f"portrait: experts of {self.inner} channels and a latent of {self.latent} are not "
+                f"divided by {self.heads} heads; change one of them"
+            )
+        if self.where not in ("every", "middle"):
+            raise ConfigError(
+                f"portrait: experts.where = {self.where!r}; it must be every or middle"
+            )
+
+    @property
+    def told_width(self) -> int:
+        """Channels of a frame of `render.diffusion.experts.told`."""
+        return len(self.labels) + 1 + self.voice_width + 1
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ExpertsConfig":
+        """Undo `asdict` after JSON.
+
+        Raises:
+            ConfigError: a name that is not a setting.
+        """
+        return cls(**_known(cls, values, "experts"))
 
 
 @dataclass(frozen=True)
@@ -47,8 +114,10 @@ class NetworkConfig:
     """m: frame i hears frames i-m..i+m, one token each."""
     expression_tokens: int = 4
     """Tokens that one frame's coefficients become."""
-    emotion_width: int = 0
-    """Channels of a token of the emotion latent (MoEE); 0: the model takes none."""
+    coefficients: bool = True
+    """Read them; MoEE's video model has none: sound and experts alone make the expression."""
+    experts: ExpertsConfig | None = None
+    """MoEE's emotion experts; None: there are none."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together.
@@ -96,12 +165,15 @@ class NetworkConfig:
         Raises:
             ConfigError: a name that is not a setting.
         """
-        return cls(**_known(cls, values, "network"))
+        known = _known(cls, values, "network")
+        if isinstance(known.get("experts"), Mapping):
+            known["experts"] = ExpertsConfig.from_dict(known["experts"])
+        return cls(**known)
 
 
 _LEAST = {
     "size": 16, "block": 1, "layers": 1, "heads": 1, "groups": 1, "token_width": 1, "frames": 1,
-    "motion_frames": 0, "audio_margin": 0, "expression_tokens": 1, "emotion_width": 0,
+    "motion_frames": 0, "audio_margin": 0, "expression_tokens": 1,
 }  # fmt: skip
 
 
@@ -157,13 +229,15 @@ class PortraitTraining:
     drop_audio: float = 0.05
     """Share of windows that hear nothing (for guidance)."""
     drop_expression: float = 0.05
-    """Share of windows whose expression, and emotion latent, is unknown."""
+    """Share of windows whose expression, and emotion, is unknown."""
     drop_reference: float = 0.05
     """Share of windows without the identity picture."""
     drop_motion: float = 0.2
     """Share of windows without motion frames, besides those that begin a clip: a video's first."""
     emotion_free: bool = True
     """Learn from clips without an emotion label, too: the coefficients of all clips are known."""
+    frozen: bool = False
+    """Hold all still but the experts: MoEE's second stage, which begins with a finished model."""
     seed: int = 0
     """Of initial values, windows, pictures, drops, noise."""
     threads: int | None = None
@@ -186,6 +260,11 @@ class PortraitTraining:
             raise ConfigError(
                 f"portrait: steps = {self.steps}, batch = {self.batch}, report_every = "
                 f"{self.report_every}; all must be at least 1"
+            )
+        if self.frozen and self.network.experts is None:
+            raise ConfigError(
+                "portrait: frozen without experts: nothing would be learnt; set network.experts, "
+                "or leave frozen out"
             )
         if not 0 <= self.ema < 1:
             raise ConfigError(f"portrait: ema = {self.ema}; must be at least 0 and below 1")

@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """What a portrait model learns from: small frames, sound and expression of many clips."""
 
 import hashlib
@@ -33,8 +28,9 @@ class PortraitClip:
     expression: Float[np.ndarray, "felt k"]
     """Coefficients, of one encoder and in one unit for all clips; NaN where no face was found."""
     split: Split = "train"
-    emotion_latent: Float[np.ndarray, "told m emotion_width"] | None = None
-    """Emotion latent of each frame, for models that take one."""
+    asked: Float[np.ndarray, "asked told"] | None = None
+    """What is known of each frame's emotion (`render.diffusion.experts.told`), for models with
+    experts."""
 
     def __post_init__(self) -> None:
         """Hold the arrays against each other.
@@ -67,7 +63,7 @@ class PortraitData:
                 ("frame size", clip.frames.shape[1], first.frames.shape[1]),
                 ("audio channels", clip.audio.shape[1], first.audio.shape[1]),
                 ("coefficients", clip.expression.shape[1], first.expression.shape[1]),
-                ("emotion latent", _latent_shape(clip), _latent_shape(first)),
+                ("channels of the emotion", _asked_width(clip), _asked_width(first)),
             ):
                 if mine != theirs:
                     raise PortraitDataError(
@@ -121,10 +117,11 @@ class PortraitData:
         digest = hashlib.sha256()
         for clip in self.clips:
             n = len(clip.frames)
-            head = (clip.clip_id, clip.identity, clip.emotion, clip.split, n, _latent_shape(clip))
+            head = (clip.clip_id, clip.identity, clip.emotion, clip.split, n, _asked_width(clip))
             digest.update(repr(head).encode())
             rows = [0, n // 2, n - 1]
-            for array in (clip.frames, clip.audio, clip.expression):
+            arrays = [clip.frames, clip.audio, clip.expression]
+            for array in arrays if clip.asked is None else [*arrays, clip.asked]:
                 digest.update(np.ascontiguousarray(array[rows]).tobytes())
         return digest.hexdigest()
 
@@ -155,8 +152,8 @@ def _check(clip: PortraitClip) -> None:
         "audio": len(clip.audio),
         "expression": len(clip.expression),
     }
-    if clip.emotion_latent is not None:
-        lengths["emotion latent"] = len(clip.emotion_latent)
+    if clip.asked is not None:
+        lengths["emotion"] = len(clip.asked)
     if len(set(lengths.values())) > 1 or not len(clip.frames):
         raise PortraitDataError(
             f"portrait: clip {clip.clip_id}: lengths {lengths}; read all features of all frames"
@@ -178,5 +175,5 @@ def _check(clip: PortraitClip) -> None:
         )
 
 
-def _latent_shape(clip: PortraitClip) -> tuple[int, ...]:
-    return () if clip.emotion_latent is None else clip.emotion_latent.shape[1:]
+def _asked_width(clip: PortraitClip) -> int:
+    return 0 if clip.asked is None else int(clip.asked.shape[1])

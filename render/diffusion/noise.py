@@ -1,15 +1,11 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """The chain from frames to noise, and the schedulers that go back: diffusers' own."""
 
 import warnings
 from typing import Any, Literal
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from jaxtyping import Float, Int
 from torch import Tensor
 

@@ -1,23 +1,21 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """The network: noisy frames, the identity picture and the conditions in, cleaner frames out."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from render.diffusion.codec import codec_of
 from render.diffusion.conditions import Conditions, ConditionTokens
 from render.diffusion.config import NetworkConfig
+from render.diffusion.experts import VideoExperts
 from render.diffusion.reference import ReferenceBranch, ReferenceReader, Seen
 from render.diffusion.unets import make_unets
-from render.errors import ConfigError
 
 PICTURE = "picture"
 """Name of the picture's own places in what was seen."""
@@ -36,7 +34,7 @@ class Portrait(nn.Module):
     - Residual blocks are told the frame's conditions and state beside the step of the chain. The
       paper speaks of a "conditional residual block" that is not known to us; this one is ours.
     - Motion frames stand in front in time, clean; they are told step 0.
-    - `plug` puts a module after the middle block: MoEE's experts.
+    - MoEE's emotion experts, where the config has them, stand beside the cross-attentions.
     """
 
     def __init__(
@@ -79,33 +77,20 @@ class Portrait(nn.Module):
             self.look = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1)
             nn.init.zeros_(self.look.weight)
             nn.init.zeros_(self.look.bias)  # type: ignore[arg-type]
-        self.after_mid: nn.Module | None = None
+            # Last, so that the other weights are those of a model without experts.
+            widths = _cross_attentions(self.unet, config)
+            self.experts = VideoExperts(config.experts, widths) if config.experts else None
         self._reader = ReferenceReader(self.unet)
         self._vector: Tensor | None = None
-        self._emotion: Tensor | None = None
+        self._latent: Tensor | None = None
         self._look: Tensor | None = None
         self._hook()
 
-    def plug(self, module: nn.Module) -> None:
-        """Put a module after the middle block; its weights are trained and saved with the model.
-
-        It is called with the hidden places X [batch·frames, places, `mid_width`] and the emotion
-        latent [batch·frames, m, emotion_width], and gives X' of X's shape.
-
-        Raises:
-            ConfigError: the model takes no emotion latent.
-        """
-        if not self.config.emotion_width:
-            raise ConfigError(
-                "portrait: a module after the middle block reads the emotion latent, but "
-                "emotion_width is 0; set it to the latent's channels"
-            )
-        self.after_mid = module
-
-    @property
-    def mid_width(self) -> int:
-        """Channels after the middle block."""
-        return int(self.sizes["block_out_channels"][-1])
+    def hold_all_but_experts(self) -> None:
+        """MoEE's second stage: nothing else learns."""
+        self.requires_grad_(False)
+        if self.experts is not None:
+            self.experts.requires_grad_(True)
 
     def see(self, picture: Float[Tensor, "batch c h w"]) -> Seen:
         """Read the identity picture: once a video."""
@@ -135,20 +120,27 @@ class Portrait(nn.Module):
         offset = embed(project(torch.zeros_like(step))) - embed(project(step))
         clean = (state != NOISY)[..., None] * offset[:, None]
         self._vector = told.vector + (self.state(state) + clean).flatten(0, 1)
-        self._emotion = told.emotion
+        self._latent = self._emotion(conditions)
         self._reader.seen, self._reader.known = seen, conditions.sees
         look = self.look(seen[PICTURE]) * conditions.sees[:, None, None, None]
         self._look = look.repeat_interleave(state.shape[1], 0)
         try:
             out = self.unet(noisy.transpose(1, 2), step, told.tokens, return_dict=False)[0]
         finally:  # hold no graph longer than it is used
-            self._vector = self._emotion = self._look = None
+            self._vector = self._latent = self._look = None
             self._reader.seen = {}
         return out.transpose(1, 2)
 
-    def _hook(self) -> None:
-        from diffusers.models.resnet import ResnetBlock2D
+    def _emotion(self, c: Conditions) -> Float[Tensor, "batchframes m latent"] | None:
+        """The emotion latent of all frames; None without experts."""
+        if self.experts is None:
+            return None
+        if c.asked is None:
+            width = self.experts.config.told_width
+            return self.experts.latent(c.audio.new_zeros(c.expressed.numel(), width))
+        return self.experts.latent((c.asked * c.feels[:, None, None]).flatten(0, 1))
 
+    def _hook(self) -> None:
         def tell(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
             if self._vector is None:
                 return None
@@ -156,11 +148,10 @@ class Portrait(nn.Module):
                 return args, named | {"temb": named["temb"] + self._vector}
             return (args[0], args[1] + self._vector, *args[2:]), named
 
-        def mix(module: nn.Module, args: Any, out: Tensor) -> Tensor | None:
-            if self.after_mid is None or self._emotion is None:
+        def mix(name: str, module: nn.Module, args: Any, out: Tensor) -> Tensor | None:
+            if self.experts is None or self._latent is None:
                 return None
-            mixed = self.after_mid(out.flatten(2).transpose(1, 2), self._emotion)
-            return mixed.transpose(1, 2).reshape(out.shape)
+            return out + self.experts.added(name, args[0], self._latent)
 
         def look(module: nn.Module, args: Any, out: Tensor) -> Tensor | None:
             return None if self._look is None else out + self._look
@@ -169,4 +160,19 @@ class Portrait(nn.Module):
         for module in self.unet.modules():
             if isinstance(module, ResnetBlock2D):
                 module.register_forward_pre_hook(tell, with_kwargs=True)
-        self.unet.mid_block.register_forward_hook(mix)
+        for name in _cross_attentions(self.unet, self.config):
+            self.unet.get_submodule(name).register_forward_hook(partial(mix, name))
+
+
+def _cross_attentions(unet: nn.Module, config: NetworkConfig) -> dict[str, int]:
+    """Channels of the cross-attentions that experts stand beside, by name; none without experts."""
+    if config.experts is None:
+        return {}
+    return {
+        name: int(module.query_dim)
+        for name, module in unet.named_modules()
+        if isinstance(module, Attention)
+        and name.endswith(".attn2")
+        and "motion_modules" not in name
+        and (config.experts.where == "every" or name.startswith("mid_block."))
+    }

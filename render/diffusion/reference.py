@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """The reference branch: a UNet reads the identity picture, and the denoiser's self-attention reads
 what that UNet's self-attention read.
 
@@ -15,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 

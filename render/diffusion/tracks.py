@@ -21,14 +21,14 @@ def conditions_of(
     Frames beyond a track's ends are not known: neither heard nor felt.
 
     Args:
-        tracks: of each window's clip: sound [V, audio], coefficients [V, k], emotion latent
-            [V, m, emotion_width] or None.
+        tracks: of each window's clip: sound [V, audio], coefficients [V, k], what is
+            known of its emotion [V, told] or None.
         starts: first frame; may be negative (motion frames before the clip).
         frames: T.
         margin: m, see `NetworkConfig.audio_margin`.
     """
     rows = []
-    for (audio, expression, emotion), start in zip(tracks, starts, strict=True):
+    for (audio, expression, asked), start in zip(tracks, starts, strict=True):
         at = start + np.arange(frames)
         near = at[:, None] + np.arange(-margin, margin + 1)
         inside = (near >= 0) & (near < len(audio))
@@ -39,15 +39,15 @@ def conditions_of(
                 inside,
                 np.nan_to_num(felt),
                 np.isfinite(felt).all(axis=1),
-                None if emotion is None else np.nan_to_num(_rows(emotion, at)),
+                None if asked is None else np.nan_to_num(_rows(asked, at)),
             )
         )
-    audio, inside, felt, known, emotion = zip(*rows, strict=True)
+    audio, inside, felt, known, asked = zip(*rows, strict=True)
     told = torch.ones(len(rows), dtype=torch.bool)
     return Conditions(
         _floats(audio), torch.from_numpy(np.stack(inside)), _floats(felt),
         torch.from_numpy(np.stack(known)), told, told, told,
-        None if emotion[0] is None else _floats(emotion),
+        None if asked[0] is None else _floats(asked),
     )  # fmt: skip
 
 

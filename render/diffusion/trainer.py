@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """Training a portrait model: read `train_portrait` from top to bottom."""
 
 import time
@@ -17,17 +12,14 @@ from torch import Tensor, nn
 from models.scalars import Board
 from render.diffusion import checkpoint
 from render.diffusion.batches import PortraitBatch, PortraitBatches
-from render.diffusion.config import PortraitTraining
+from render.diffusion.config import FREE, PortraitTraining
 from render.diffusion.data import PortraitData
 from render.diffusion.noise import Chain
 from render.diffusion.portrait import ABSENT, NOISY, Portrait
-from render.errors import PortraitDataError, TrainingError
+from render.errors import ConfigError, PortraitDataError, TrainingError
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (step, total steps, metrics)."""
-
-FREE = ("steps", "seconds", "report_every", "save_every", "tensorboard", "threads", "device")
-"""Settings that may change between two runs of one training."""
 
 
 def portrait_loss(model: Portrait, chain: Chain, batch: PortraitBatch) -> Tensor:
@@ -49,8 +41,7 @@ def train_portrait(
     config: PortraitTraining,
     folder: Path,
     progress: Progress | None = None,
-    after_mid: nn.Module | None = None,
-    model: Portrait | None = None,
+    first: Path | None = None,
 ) -> Portrait:
     """Train; the averaged model is saved in `folder` and returned.
 
@@ -62,12 +53,12 @@ def train_portrait(
         config: everything else.
         folder: of the model.
         progress: told of each report.
-        after_mid: module to plug in after the middle block (`Portrait.plug`).
-        model: a model to go on from with its statistics (MoEE's second stage: freeze what shall
-            stay with `requires_grad_(False)`); None: a fresh one.
+        first: folder of a finished model whose weights and statistics this one begins with (MoEE's
+            second stage); it may be without experts. None: fresh ones.
 
     Raises:
         PortraitDataError: clips that do not fit the config.
+        PortraitFolderError: `first` holds no model, or one of other sizes.
         TrainingError: another run's checkpoint, or the loss stopped being a number.
     """
     if data.size != config.network.size:
@@ -75,19 +66,24 @@ def train_portrait(
             f"portrait: frames of {data.size} px, the network is for {config.network.size} px; "
             "shrink the frames or set size"
         )
-    _check_emotion(data, config)
+    check_asked(data, config)
+    if config.frozen and first is None:
+        raise ConfigError(
+            "portrait: frozen without a first model: experts would be learnt on random weights; "
+            "name the folder of a finished one, or leave frozen out"
+        )
     clips = data.training(config.emotion_free)
     batches, chain = PortraitBatches(clips, config), Chain(config.noise)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    if model is None:
-        model = Portrait(config.network, data.audio_width, data.k, config.seed)
-        for name, values in data.statistics(clips).items():
-            getattr(model.tokens, name).copy_(torch.from_numpy(values))
-    if after_mid is not None:
-        model.plug(after_mid)
+    model = Portrait(config.network, data.audio_width, data.k, config.seed)
+    for name, values in data.statistics(clips).items():
+        getattr(model.tokens, name).copy_(torch.from_numpy(values))
+    origin = "" if first is None else checkpoint.begin_with(model, first)
+    if config.frozen:
+        model.hold_all_but_experts()
     model.to(config.device).train()
-    run = _Run(model, data, config, folder)
+    run = _Run(model, data, config, folder, origin)
     run.resume()
 
     board = Board(folder if config.tensorboard else None)
@@ -127,9 +123,15 @@ class _Run:
     """What a checkpoint holds."""
 
     def __init__(
-        self, model: Portrait, data: PortraitData, config: PortraitTraining, folder: Path
+        self,
+        model: Portrait,
+        data: PortraitData,
+        config: PortraitTraining,
+        folder: Path,
+        origin: str,
     ) -> None:
         self.model, self.data, self.config, self.folder = model, data, config, folder
+        self.origin = origin
         self.learnt = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.optimiser = torch.optim.AdamW(
             self.learnt.values(), config.learning_rate, weight_decay=config.weight_decay
@@ -162,6 +164,7 @@ class _Run:
             "hashes": self.model.hashes,
             "codec_hashes": self.model.codec.hashes,
             "averaged": self.mean.optimization_step,
+            "first": self.origin,
         }
 
     def save(self) -> None:
@@ -184,6 +187,8 @@ class _Run:
         other = [text for text in other if text.split(":")[0] not in FREE]
         if saved.state["data"] != self.data.digest():
             other.append("the clips differ")
+        if saved.state["first"] != self.origin:
+            other.append("it began with another model")
         if other:
             raise TrainingError(
                 f"portrait: {path} is of another run ({'; '.join(other)}); give another folder, "
@@ -218,11 +223,16 @@ def on_device(batch: PortraitBatch, device: str) -> PortraitBatch:
     return PortraitBatch(**moved)
 
 
-def _check_emotion(data: PortraitData, config: PortraitTraining) -> None:
-    latent = data.clips[0].emotion_latent
-    width = 0 if latent is None else latent.shape[-1]
-    if width and width != config.network.emotion_width:
+def check_asked(data: PortraitData, config: PortraitTraining) -> None:
+    """Hold what clips tell of their emotion against what the experts read.
+
+    Raises:
+        PortraitDataError: clips tell it and nobody reads it, or the channels differ.
+    """
+    asked, experts = data.clips[0].asked, config.network.experts
+    width, wanted = 0 if asked is None else asked.shape[1], experts.told_width if experts else 0
+    if width and width != wanted:
         raise PortraitDataError(
-            f"portrait: the clips' emotion latents have {width} channels, the network takes "
-            f"{config.network.emotion_width}; set emotion_width to {width}"
+            f"portrait: the clips tell their emotion in {width} channels, the network reads "
+            f"{wanted}; make them by `told` for the network's own experts"
         )

@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """What the network is told matters, what it is not told does not."""
 
 from collections.abc import Callable
@@ -14,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from render.diffusion.animate import Sampling, animate, chunks
+from render.diffusion.animate import Motion, Sampling, animate, chunks
 from render.diffusion.codec import to_bytes, to_signed
 from render.diffusion.conditions import Conditions
 from render.diffusion.config import NetworkConfig, NoiseConfig, PortraitTraining
@@ -289,55 +284,39 @@ def test_what_does_not_fit_the_model_is_named(trained: Portrait, clip: PortraitC
         next(animate(trained, NoiseConfig(), frame, clip.audio, clip.expression, Sampling(steps=0)))
 
 
-class _Scaled(nn.Module):
-    """Notes what it is given; X' = X + gain · mean latent."""
+def test_a_video_goes_on_where_it_was_kept(trained: Portrait, clip: PortraitClip) -> None:
+    kept: list[Motion] = []
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.zeros(()))
-        self.latents: Tensor | None = None
+    def draw(after: Motion | None = None) -> list[np.ndarray]:
+        return list(
+            animate(
+                trained, NoiseConfig(), clip.frames[20], clip.audio[:10], clip.expression[:10],
+                Sampling(2), after=after, keep=kept.append,
+            )
+        )  # fmt: skip
 
-    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        assert x.shape[0] == latent.shape[0]
-        self.latents = latent
-        return x + self.gain * latent.mean()
+    whole = draw()
+    assert [motion.start for motion in kept] == [3, 6, 10]
+    for done, motion in enumerate(tuple(kept), start=1):
+        rest = draw(motion)
+        assert len(rest) == 3 - done
+        for mine, theirs in zip(rest, whole[done:], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(PortraitDataError, match="no chunk begins at frame 5 of 10"):
+        draw(Motion(5, kept[0].places))
 
 
-def test_a_module_after_the_middle_block_is_called_trained_and_saved(
-    make_clip: Maker, tiny: NetworkConfig, tmp_path: Path
+def test_a_model_without_coefficients_does_not_read_them(
+    tiny: NetworkConfig, clip: PortraitClip
 ) -> None:
-    from render.diffusion.checkpoint import load_portrait
-    from render.errors import PortraitFolderError
-
-    clip = make_clip("red")
-    clip = replace(clip, emotion_latent=np.ones((24, 2, 5), np.float32))
-    config = PortraitTraining(
-        replace(tiny, emotion_width=5), steps=3, learning_rate=1e-2, warm_up=1, ema=0.0
-    )
-    plugged = _Scaled()
-    model = train_portrait(PortraitData((clip,)), config, tmp_path, after_mid=plugged)
-    assert plugged.gain.item() != 0
-    again = load_portrait(tmp_path, after_mid=_Scaled())
-    assert torch.equal(again.after_mid.gain, plugged.gain)  # type: ignore[union-attr,arg-type]
-    with pytest.raises(PortraitFolderError, match="give after_mid"):
-        load_portrait(tmp_path)
-
-    told = conditions_of([(clip.audio, clip.expression, clip.emotion_latent)], [3], 6, 1)
-    given = {"conditions": told}
-    base = said(model, clip, clip.frames[0], **given)  # type: ignore[arg-type]
-    assert plugged.latents is not None
-    assert plugged.latents.shape == (6, 2, 5)
-    with torch.no_grad():
-        plugged.gain.add_(1)
-    assert far(base, said(model, clip, clip.frames[0], **given)) > 1e-5  # type: ignore[arg-type]
-    dropped = {"conditions": told.told(True, False, True)}
-    said(model, clip, clip.frames[0], **dropped)  # type: ignore[arg-type]
-    assert not (plugged.latents == 1).any()
-
-    with pytest.raises(ConfigError, match="emotion_width is 0"):
-        Portrait(tiny, 6, 3).plug(_Scaled())
-    with pytest.raises(PortraitDataError, match="5 channels, the network takes 0"):
-        train_portrait(PortraitData((clip,)), replace(config, network=tiny), tmp_path / "other")
+    model = Portrait(replace(tiny, coefficients=False), 6, 3)
+    torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
+    told = conditions_of([(clip.audio, clip.expression, None)], [3], 6, 1)
+    other = replace(told, expression=-told.expression)
+    a, b = (said(model, clip, clip.frames[20], conditions=c) for c in (told, other))
+    assert torch.equal(a, b)
+    silent = said(model, clip, clip.frames[20], conditions=told.told(False, True, True))
+    assert far(a, silent) > 1e-6
 
 
 def test_conditions_can_be_told_or_not() -> None:

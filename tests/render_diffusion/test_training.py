@@ -1,8 +1,3 @@
-# pyright: reportPrivateImportUsage=false, reportArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportCallIssue=false, reportPossiblyUnboundVariable=false
-# pyright: reportUnnecessaryTypeIgnoreComment=false
-# (diffusers' lazy names and config-made models have no types a checker can follow)
 """Training: the loss falls, a killed run ends in the same bits, mistakes are named."""
 
 import subprocess
