@@ -1,6 +1,7 @@
 """Whether the video diffusion model learns: two seconds of real clips, reproduced.
 
-`python -m benchmarks.diffusion CLIP... [--train-seconds 400] [--size 64] [--block 8] [--drop 0.05]`
+`python -m benchmarks.diffusion CLIP... [--train-seconds 400] [--size 64] [--block 8] [--drop 0.05]
+[--folder KEPT]`: with a folder that is kept, a second run goes on with the training of the first.
 
 Trains on `--seconds` of each clip with pictures of the person from elsewhere in it, then samples
 the same stretches from one of those pictures, the sound and the coefficients, chunk by chunk with
@@ -16,11 +17,16 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from models.data import read_steps
 from pipeline.clock import FPS
+from pipeline.face import models
+from pipeline.face.indices import LANDMARKS
+from pipeline.face.mar import mouth_aspect
 from pipeline.media import length
 from pipeline.process import process_clip
 from pipeline.profiles import load_profile
@@ -37,6 +43,12 @@ FEATURES = ("video/rgb", "audio/logmel", "expression/semantic")
 PICTURES = 6
 LONGEST = 8
 """Seconds of a clip that are looked at."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the way from closed to open."""
+HELD = 16
+"""Frames that are generated of each share."""
+EXTREMES = 4
+"""Frames that closed and open are the mean of."""
 
 
 def clip_of(path: Path, size: int) -> PortraitClip:
@@ -79,6 +91,53 @@ def sample(
     return psnr(frames, clip.frames), time.perf_counter() - began
 
 
+def openings(frames: np.ndarray) -> np.ndarray:
+    """Mouth aspect ratio of each frame, seen alone; NaN where no face is seen."""
+    points = np.full((len(frames), LANDMARKS, 3), np.nan, np.float32)
+    with models.using(models.face_mesh(tracking=False)) as mesh:
+        for row, frame in zip(points, frames, strict=True):
+            large = cv2.resize(frame, (256, 256), interpolation=cv2.INTER_CUBIC)
+            if faces := mesh.process(large).multi_face_landmarks:
+                row[:] = [(p.x, p.y, p.z) for p in faces[0].landmark]
+    return mouth_aspect(points)
+
+
+def steering(
+    model: Portrait, config: PortraitTraining, clip: PortraitClip, picture: np.ndarray, scale: float
+) -> None:
+    """Print what the mouth does when coefficients are changed and the sound is not."""
+
+    def drawn(audio: np.ndarray, expression: np.ndarray) -> np.ndarray:
+        parts = animate(
+            model, config.noise, picture, audio, expression.astype(np.float32),
+            Sampling(4, guidance=Guidance(expression=scale)),
+        )  # fmt: skip
+        return openings(np.concatenate(list(parts)))
+
+    recorded = openings(clip.frames)
+    known = np.flatnonzero(np.isfinite(recorded) & np.isfinite(clip.expression).all(1))
+    order = known[np.argsort(recorded[known])]
+    closed, wide = order[:EXTREMES], order[-EXTREMES:]
+    low, high = (clip.expression[rows].mean(0) for rows in (closed, wide))
+    print(f"{clip.clip_id}, coefficients' guidance {scale:g}: the mouth as recorded ", end="")
+    print(f"{recorded[closed].mean():.3f} closed, {recorded[wide].mean():.3f} wide;", end=" ")
+    shown = []
+    for share in SHARES:
+        rows = np.repeat((low + share * (high - low))[None], HELD, 0)
+        shown.append(drawn(clip.audio[:HELD], rows))
+    means = [float(np.nanmean(opening)) for opening in shown]
+    seen = float(np.mean(np.isfinite(np.concatenate(shown))))
+    print("asked for " + ", ".join(f"{s:g}: {m:.3f}" for s, m in zip(SHARES, means, strict=True)))
+    rank = spearmanr(SHARES, means).statistic
+    print(f"  Spearman {rank:.2f}; a face is seen in {100 * seen:.0f} % of the frames")
+    half = len(clip.frames) // 2
+    mouth = drawn(clip.audio, np.roll(clip.expression, half, 0))
+    for whose, truth in (("coefficients", np.roll(recorded, half)), ("sound", recorded)):
+        both = np.isfinite(mouth) & np.isfinite(truth)
+        r = np.corrcoef(mouth[both], truth[both])[0, 1] if both.sum() > 2 else np.nan
+        print(f"  coefficients against sound: r {r:.2f} with the mouth of the {whose}", flush=True)
+
+
 def main() -> None:
     """Train, sample, print."""
     arguments = argparse.ArgumentParser()
@@ -90,7 +149,8 @@ def main() -> None:
     arguments.add_argument("--channels", type=int, nargs="+", default=[64, 128])
     arguments.add_argument("--rate", type=float, default=1e-3)
     arguments.add_argument("--drop", type=float, default=0.05, help="share without sound, or α")
-    arguments.add_argument("--folder", type=Path)
+    arguments.add_argument("--guidance", type=float, nargs="*", default=[1.0, 2.0])
+    arguments.add_argument("--folder", type=Path, help="kept: a later run goes on from it")
     given = arguments.parse_args()
     torch.set_num_threads(1)
 
@@ -135,6 +195,8 @@ def main() -> None:
             only = sample(model, config, clip, theirs, guidance=alone)[0]
             print(f"  with the picture of {other.identity}: {full:.2f} dB, ", end="")
             print(f"told nothing else {only:.2f} dB", flush=True)
+        for scale in given.guidance:
+            steering(model, config, clip, face, scale)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m benchmarks.systems --store demo-output/store --out systems --preset demo
 
 Trains each system once (a killed run goes on), then asks every held-out clip for every emotion.
+First printed: how much of each emotion's recorded frames lies on its own side of its hyperplane.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from models import TrainConfig, train_audio_expression
 from models.config import MOEE, RECURRENT
 from models.data import HELD_OUT, Split
 from models.label_scores import dial_scores
-from models.steering_scores import steering_scores
+from models.steering_scores import recorded_sides, steering_scores
 from store import Cache
 
 SYSTEMS: dict[str, dict[str, Any]] = {
@@ -49,6 +50,10 @@ def main() -> None:
     part: Split = next(split for split in HELD_OUT if data.part(split))
     clips = data.part(part)
     print(f"{len(clips)} clips ({part}), {sum(clip.frames for clip in clips)} frames")
+    sides = {tag: round(side, 3) for tag, side in recorded_sides(data, clips).items()}
+    print(f"recorded frames on their own side: {json.dumps(sides)}")
+    learnt = {tag: round(s, 3) for tag, s in recorded_sides(data, data.part("train")).items()}
+    print(f"the same of clips that were learnt from: {json.dumps(learnt)}", flush=True)
     for name in args.systems:
         settings = network_settings(args.preset) | SYSTEMS[name]
         if args.steps:
@@ -66,7 +71,8 @@ def main() -> None:
         if done.model.config.takes_labels:
             dial = dial_scores(done, data, clips)
             row |= {"monotone, least": dial.monotone, "between": dial.between}
-        print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}))
+        rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+        print(json.dumps(rounded), flush=True)
 
 
 if __name__ == "__main__":

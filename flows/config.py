@@ -16,8 +16,8 @@ from flows.parameters import (
     PlaneSettings,
     ProfileName,
 )
-from flows.synthesis.look import Look
-from flows.systems import System
+from flows.synthesis.look import Look, OneShot
+from flows.systems import PortraitSystem, System
 
 Source = Path | str
 """Where videos come from: a path here, or a URL (which a path would garble)."""
@@ -148,8 +148,8 @@ class HyperplaneFlowConfig(FlowConfig):
     )
 
 
-class AudioExpressionFlowConfig(FlowConfig):
-    """Cached features to a network that predicts expression."""
+class StoreReading(FlowConfig):
+    """Cells of a store that a flow reads."""
 
     store: Location = Field(description="Folder or URL of the icechunk store")
     dataset: DatasetName = Field(default="clips", description="Group of the store")
@@ -160,7 +160,12 @@ class AudioExpressionFlowConfig(FlowConfig):
         default=None,
         description="Profile whose features are read; none: the one that made the store",
     )
-    ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
+    ref: str = Field(default="main", description="Branch, tag or snapshot id to read")
+
+
+class AudioExpressionFlowConfig(StoreReading):
+    """Cached features to a network that predicts expression."""
+
     system: System = Field(default="emohead", description="Whose network: see docs/decisions/0021")
     out: Path = Field(description="Folder of the checkpoint")
     preset: Literal["demo", "paper"] = Field(
@@ -171,19 +176,9 @@ class AudioExpressionFlowConfig(FlowConfig):
     )
 
 
-class HeadFlowConfig(FlowConfig):
+class HeadFlowConfig(StoreReading):
     """Cached frames, cameras and coefficients of one identity to its head."""
 
-    store: Location = Field(description="Folder or URL of the icechunk store")
-    dataset: DatasetName = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(
-        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
-    )
-    profile: ProfileName | None = Field(
-        default=None,
-        description="Profile whose features are read; none: the one that made the store",
-    )
-    ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
     identity: str = Field(description="Whose head")
     out: Path = Field(description="Folder of the head")
     preset: Literal["demo", "quick", "paper", "gpu"] = Field(
@@ -197,21 +192,40 @@ class HeadFlowConfig(FlowConfig):
     )
 
 
-class SynthesizeConfig(FlowConfig):
+class PortraitFlowConfig(StoreReading):
+    """Cached frames, sound and coefficients of many people to a video diffusion model."""
+
+    system: PortraitSystem = Field(
+        default="emodiffhead",
+        description="emodiffhead: told coefficients; moee: told by emotion experts, in two stages",
+    )
+    identities: tuple[str, ...] = Field(
+        default=(), description="People to learn from; none named means all"
+    )
+    out: Path = Field(description="Folder of the model")
+    preset: Literal["demo", "paper"] = Field(
+        default="paper", description="Sizes and number of steps"
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="PortraitTraining fields that differ from the preset; network, noise: dicts",
+    )
+
+
+class SynthesizeConfig(StoreReading):
     """Sound and a timeline of emotions to a video."""
 
-    store: Location = Field(description="Folder or URL of the icechunk store")
-    dataset: DatasetName = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(
-        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
-    )
-    ref: str = Field(default="main", description="Branch, tag or snapshot id")
-    profile: ProfileName | None = Field(
-        default=None, description="Set of encoders; none: those that made the store"
-    )
     overrides: dict[str, Any] = Field(default_factory=dict, description="Encoder settings")
-    identity: str = Field(description="Whose head speaks")
-    head: Path = Field(description="Folder of the head")
+    identity: str = Field(
+        default="", description="Whose head speaks, or whose first frame; none needs a picture"
+    )
+    head: Path = Field(
+        description="Folder of the head; with `one_shot` of the video diffusion model"
+    )
+    one_shot: OneShot | None = Field(
+        default=None,
+        description="Draw the face from one picture by video diffusion; none: a head is rendered",
+    )
     network: Path = Field(description="Folder of the audio-expression checkpoint")
     audio: Path = Field(description="Speech: any file ffmpeg reads")
     emotion: str | None = Field(
@@ -239,19 +253,9 @@ class SynthesizeConfig(FlowConfig):
     out: Path = Field(description="Video to write: .mp4, .mov or .webm")
 
 
-class EvaluateConfig(FlowConfig):
+class EvaluateConfig(StoreReading):
     """What was trained from a store, scored on what was held out."""
 
-    store: Location = Field(description="Folder or URL of the icechunk store")
-    dataset: DatasetName = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(
-        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
-    )
-    profile: ProfileName | None = Field(
-        default=None,
-        description="Profile whose features are read; none: the one that made the store",
-    )
-    ref: str = Field(default="main", description="Branch, tag or snapshot id they were made from")
     network: Path = Field(description="Folder of the audio-expression checkpoint")
     heads: Path = Field(description="Folder of the heads, one folder an identity")
     frames: int = Field(default=12, ge=1, description="Held-out frames rendered of each head")

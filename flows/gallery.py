@@ -111,7 +111,9 @@ def gallery(config: GalleryConfig) -> dict[str, Any]:
     still = expression(checkpoint, config.identity, tags[0], 0.0)
     scene = staged(wanted, snapshot, still[None], course).scene
     config.out.mkdir(parents=True, exist_ok=True)
-    origin = provenance(config.head, checkpoint.path, snapshot.id)
+    origin = provenance(
+        {"head": config.head / "head.safetensors", "network": checkpoint.path}, snapshot.id
+    )
 
     columns = len(config.intensities)
     with step("gallery: pictures", total=len(tags) * columns, unit="pictures") as bar:

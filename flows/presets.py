@@ -82,7 +82,7 @@ def configured(
     lists = {name: tuple(value) for name, value in changes.items() if isinstance(value, list)}
     settings = preset
     for name, value in (changes | lists).items():  # JSON knows no tuples
-        settings = _with(settings, name.split("."), value)
+        settings = with_value(settings, name.split("."), value)
     if "steps" in changes and "seconds" not in changes:
         settings.pop("seconds", None)
     make: Any = getattr(kind, "from_settings", None)
@@ -93,10 +93,10 @@ def configured(
         raise FlowError(f"{what} settings {changes}: {error}; there are {known}") from error
 
 
-def _with(settings: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+def with_value(settings: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     """A copy with the value at the path; what lies beside it stays."""
     name, *rest = path
     if not rest:
         return settings | {name: value}
     inside = settings.get(name) or {}
-    return settings | {name: _with(inside if isinstance(inside, dict) else {}, rest, value)}
+    return settings | {name: with_value(inside if isinstance(inside, dict) else {}, rest, value)}

@@ -7,13 +7,14 @@ done (`.NAME.parts`): a run that was killed goes on there, and ends with the sam
 import json
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -25,19 +26,25 @@ from flows.progress import step
 from flows.reading import cells_key
 from flows.store_features import listening_profile, named
 from flows.synthesis.driving import Driving, driving
-from flows.synthesis.finishing import finished
+from flows.synthesis.finishing import Frames, video_of
 from flows.synthesis.hearing import heard
+from flows.synthesis.look import OneShot
+from flows.synthesis.one_shot import MODEL, Shot, asked_of, drawn, enlarged, opened_shot
 from flows.synthesis.preflight import Request, checked
 from flows.synthesis.provenance import TOOL, disagreements, file_hash, key_of, provenance
 from flows.synthesis.staging import frame_size, staged
 from flows.train_head import head_clips, head_features
 from models import speak
+from pipeline.hyperplanes import POOLED
 from pipeline.profiles import Profile
 from pipeline.transcript import Transcript, Word
 from render.backgrounds import ORIGINAL, TRANSPARENT, Background, open_background
+from render.marks import VisibleMark
 from store import Cache, Snapshot
 
 _SPEECH = "speech.npz"
+HEARD = "heard"
+"""What the video diffusion model hears of each frame, among the arrays; not part of the result."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ def expression_of(
         "network": file_hash(request.checkpoint.path),
         "emotion": request.emotion,
         "identity": config.identity,
+        "kept": [HEARD] if config.one_shot is not None else [],
     }
     reuse.start(folder, key)
     kept = folder / _SPEECH
@@ -86,7 +94,8 @@ def expression_of(
         )
     middle = time.monotonic()
     with step("predict expression"):
-        speech = speak(request.checkpoint, features, request.emotion, config.identity)
+        who = config.identity or POOLED  # a stranger in a picture: in the units of all people
+        speech = speak(request.checkpoint, features, request.emotion, who)
     arrays = {
         "alpha": speech.alpha,
         "alpha_tilde": speech.prediction.alpha_tilde,
@@ -94,6 +103,10 @@ def expression_of(
         "shift": speech.steered.shift,
         "tags": np.array(speech.steered.tags, np.str_),
     }
+    if config.one_shot is not None:
+        arrays[HEARD] = features.audio.astype(np.float32)
+    if speech.remark:
+        facts = {**facts, "remark": speech.remark}
     draft = folder / f".draft-{_SPEECH}"
     np.savez(draft, facts=np.array(json.dumps(facts, default=str)), **arrays)
     draft.replace(kept)
@@ -124,9 +137,6 @@ def render_video(
     folder: Path,
 ) -> tuple[Path, dict[str, Any]]:
     """Head over torso over background, frame by frame; the finished, marked file."""
-    from render.segments import Segments
-    from render.soundtrack import write_soundtrack
-
     clips = sorted({*head_clips(snapshot, config.dataset, config.identity, config.names),
                     *filter(None, (course.poses_of, course.body_of))})  # fmt: skip
     behind = Path(config.look.background)
@@ -149,36 +159,68 @@ def render_video(
     }
     reuse.start(folder, key)
     stage = staged(config, snapshot, spoken.alpha, course, background)
-    frames = len(spoken.alpha)
-    began = time.monotonic()
-    with Segments(folder / "pieces", stage.scene.size, request.coding, frames) as segments:
-        there = segments.done
-        note = f"{there} of {frames} were there" if there else ""
-        with step("render video", total=frames - there, unit="frames") as bar:
-            for frame in stage.scene.frames(there):
-                segments.write(frame)
-                bar.advance(note=note)
-    rendered = time.monotonic()
-    with step("sound, marks"):
-        origin = provenance(config.head, request.checkpoint.path, snapshot.id)
-        sound = write_soundtrack(config.audio, folder / "sound.s16", frames)
-        joined, marks = finished(
-            segments, folder, config.out.name, sound, origin, config.look.content_credentials
-        )
+    origin = provenance(
+        {
+            "head": config.head / "head.safetensors",
+            "network": request.checkpoint.path,
+        },
+        snapshot.id,
+    )
+    frames = Frames(stage.scene.frames, stage.scene.size, len(spoken.alpha))
+    joined, made = video_of(config, request.coding, frames, origin, folder)
     return joined, {
-        "size": stage.scene.size,
         "background": stage.background,
-        "marks": {"visible": stage.scene.mark is not None, **marks},
-        "provenance": origin,
-        "resumed_at": there,
-        "seconds": {"render": rendered - began, "join": time.monotonic() - rendered},
+        **made,
         **course.record(stage.seen),
     }
 
 
+@task(name="draw video", cache_policy=NO_CACHE, persist_result=False)
+def draw_video(
+    config: SynthesizeConfig,
+    request: Request,
+    spoken: Spoken,
+    shot: Shot,
+    snapshot: Snapshot,
+    folder: Path,
+) -> tuple[Path, dict[str, Any]]:
+    """Frames by video diffusion from one picture; the finished, marked file."""
+    one = config.one_shot or OneShot()
+    size = frame_size(config, snapshot)
+    key = {
+        "version": TOOL,
+        "frames": key_of(spoken.alpha, spoken.arrays[HEARD], shot.picture, request.emotion),
+        "model": file_hash(config.head / MODEL),
+        "sampling": one.model_dump(exclude={"picture"}),
+        "look": config.look.model_dump(),
+        "size": size,
+    }
+    reuse.start(folder, key)
+    mark = VisibleMark.of(size) if config.look.visible_mark else None
+
+    def frames(start: int) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+        for small in drawn(
+            shot, one, spoken.alpha, spoken.arrays[HEARD], request.emotion, start,
+            folder / "motions",
+        ):  # fmt: skip
+            frame = enlarged(small, size)
+            if mark is not None:
+                mark.draw(frame)
+            yield frame
+
+    origin = provenance(
+        {"portrait": config.head / MODEL, "network": request.checkpoint.path}, snapshot.id
+    )
+    joined, made = video_of(
+        config, request.coding, Frames(frames, size, len(spoken.alpha)), origin, folder
+    )
+    return joined, {"picture": shot.whose, "drawn_size": len(shot.picture), **made}
+
+
 @flow(name="synthesize", flow_run_name="synthesize {config.identity}", persist_result=False)
 def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
-    """Speak a sound file with an identity's head, its emotion following a timeline.
+    """Speak a sound file, the emotion following a timeline: with an identity's head, or from one
+    picture of anybody.
 
     Returns:
         What was heard and shown, JSON-able; arrays lie beside the video (`<video>.npz`).
@@ -188,15 +230,15 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
             is writing this video.
         MediaError: the sound or a background video cannot be used.
         EmotionError: the timeline does not fit the sound, or names an emotion without hyperplane.
-        RenderError: a background that does not fit, an ending that names no coding.
+        RenderError: a background that does not fit, an ending that names no coding; a picture
+            without a face, or with several.
     """
     request = checked(config)
     cache = Cache.open(config.store)
     snapshot = cache.snapshot(config.ref)
     config = named(config, cache, snapshot)
     frames = request.frames
-    course = driving(snapshot, config.dataset, config.identity, config.names, frames, config.look)
-    background = opened_background(config, snapshot, frames)
+    drawing = prepared(config, request, snapshot)
     profile = listening_profile(
         snapshot, config.dataset, config.names, config.profile, config.overrides
     )
@@ -213,9 +255,7 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
         ) from error
     try:
         spoken = call(expression_of, config, profile, request, parts / "speech")
-        draft, shown = call(
-            render_video, config, request, spoken, course, background, snapshot, parts / "frames"
-        )
+        draft, shown = drawing(spoken, parts / "frames")
         seconds = spoken.seconds | shown.pop("seconds")
         record = {
             "video": str(config.out),
@@ -224,18 +264,46 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
             "emotion": request.emotion,
             "frames": frames,
             **shown,
-            "notes": disagreements(config.head, config.network),
+            "notes": [
+                *disagreements(config.head, config.network),
+                *filter(None, [spoken.facts.get("remark")]),
+            ],
             "heard": spoken.facts,
             "snapshot": snapshot.id,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }
-        np.savez_compressed(config.out.with_suffix(".npz"), **spoken.arrays)
+        told = {name: array for name, array in spoken.arrays.items() if name != HEARD}
+        np.savez_compressed(config.out.with_suffix(".npz"), **told)
         config.out.with_suffix(".json").write_text(json.dumps(record, indent=1, default=str))
         draft.replace(config.out)
         shutil.rmtree(parts)
     finally:
         lock.release()
     return record
+
+
+Drawing = Callable[[Spoken, Path], tuple[Path, dict[str, Any]]]
+"""Expression and a folder to work in, to the finished file and what the record says of it."""
+
+
+def prepared(config: SynthesizeConfig, request: Request, snapshot: Snapshot) -> Drawing:
+    """Open what frames are made of, before the long work, so that what does not fit is said now.
+
+    Raises:
+        FlowError, RenderError, MediaError: see `synthesize`.
+    """
+    if config.one_shot is not None:
+        shot = opened_shot(config, config.one_shot, snapshot)
+        asked_of(shot, request.emotion, request.frames)  # an emotion its experts do not know
+        return lambda spoken, folder: call(
+            draw_video, config, request, spoken, shot, snapshot, folder
+        )
+    frames = request.frames
+    course = driving(snapshot, config.dataset, config.identity, config.names, frames, config.look)
+    background = opened_background(config, snapshot, frames)
+    return lambda spoken, folder: call(
+        render_video, config, request, spoken, course, background, snapshot, folder
+    )
 
 
 def opened_background(

@@ -1,7 +1,8 @@
 """The systems that share cache, clock, emotions and heads; what tells them apart is their network.
 
 `emohead` is told the emotion by hyperplanes, `moee` and `emodiffhead` by labels
-(docs/decisions/0021). EMOdiffhead's one-shot video model is trained by `emohead train portrait`.
+(docs/decisions/0021). What draws the frames is a head of one person, or the video diffusion model
+that `emohead train portrait` makes: EMOdiffhead's, or MoEE's with experts in it.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args
 from models.config import MOEE, RECURRENT
 
 System = Literal["emohead", "moee", "emodiffhead"]
+PortraitSystem = Literal["emodiffhead", "moee"]
 
 NETWORK: dict[System, dict[str, Any]] = {"emohead": {}, "moee": MOEE, "emodiffhead": RECURRENT}
 """TrainConfig fields that make the audio-expression network that of a system."""
@@ -20,3 +22,8 @@ SYSTEMS: tuple[System, ...] = get_args(System)
 def network_folder(out: Path, system: System) -> Path:
     """Folder of a system's network beside the others': OUT/network, OUT/network-moee, …"""
     return out / ("network" if system == "emohead" else f"network-{system}")
+
+
+def portrait_folder(out: Path, system: System) -> Path:
+    """Folder of a system's video diffusion model: OUT/portrait, or OUT/portrait-moee."""
+    return out / ("portrait-moee" if system == "moee" else "portrait")

@@ -3,30 +3,36 @@
 Cached frames, sound and coefficients of many people to EMOdiffhead's video diffusion model.
 """
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from pydantic import Field
 
 from flows import reuse
-from flows.config_base import FlowConfig
+from flows.config import PortraitFlowConfig
 from flows.errors import FlowError, NothingToDo
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import planes_key, read_planes
 from flows.orchestra import call
+from flows.presets import with_value
 from flows.progress import step
 from flows.reading import cells_key, clips_with
 from flows.store_features import named
+from flows.synthesis.one_shot import MODEL
+from flows.synthesis.provenance import file_hash
+from flows.systems import PortraitSystem
 from flows.train_audio_expression import splits_of
 from models import read_steps
+from models.labels import label_vector
 from pipeline.datasets.emotions import CANONICAL
-from render.diffusion.config import PortraitTraining
+from render.diffusion.config import FREE, ExpertsConfig, PortraitTraining
 from render.diffusion.data import PortraitClip, PortraitData, shrink
+from render.diffusion.experts import told
 from store import Cache, Snapshot
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -35,31 +41,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """PortraitTraining fields that differ from their defaults."""
 
-
-class PortraitFlowConfig(FlowConfig):
-    """Cached frames, sound and coefficients to a video diffusion model."""
-
-    store: str = Field(description="Folder or URL of the icechunk store")
-    dataset: str = Field(default="clips", description="Group of the store")
-    names: FeatureNames = Field(
-        default_factory=lambda: FeatureNames(), description="Cells to read; unset: the profile's"
-    )
-    profile: str | None = Field(
-        default=None,
-        description="Profile whose features are read; none: the one that made the store",
-    )
-    ref: str = Field(default="main", description="Branch, tag or snapshot id to train from")
-    identities: tuple[str, ...] = Field(
-        default=(), description="People to learn from; none named means all"
-    )
-    out: Path = Field(description="Folder of the model")
-    preset: Literal["demo", "paper"] = Field(
-        default="paper", description="Sizes and number of steps"
-    )
-    settings: dict[str, Any] = Field(
-        default_factory=dict,
-        description="PortraitTraining fields that differ from the preset; network, noise: dicts",
-    )
+SYSTEMS: dict[PortraitSystem, dict[str, Any]] = {
+    "emodiffhead": {},
+    "moee": {"frozen": True, "network": {"coefficients": False, "experts": {}}},
+}
+"""PortraitTraining fields that make the model that of a system."""
 
 
 def portrait_data(
@@ -125,7 +111,9 @@ def portrait_data(
     return PortraitData(tuple(clips), provenance)
 
 
-def portrait_settings(preset: str, changes: dict[str, Any]) -> PortraitTraining:
+def portrait_settings(
+    preset: str, changes: dict[str, Any], system: PortraitSystem = "emodiffhead"
+) -> PortraitTraining:
     """A preset and what the user changes in it; asked for steps, no time budget ends it.
 
     `network.size` stands for `size` in `network`.
@@ -133,13 +121,9 @@ def portrait_settings(preset: str, changes: dict[str, Any]) -> PortraitTraining:
     Raises:
         FlowError: a setting that is none, or a value of the wrong kind.
     """
-    merged = dict(PRESETS[preset])
-    for name, value in changes.items():
-        part, dot, rest = name.partition(".")
-        if dot:
-            merged[part] = merged.get(part, {}) | {rest: value}
-        else:
-            merged[name] = merged.get(name, {}) | value if isinstance(value, dict) else value
+    merged: dict[str, Any] = {}
+    for name, value in [*_flat(PRESETS[preset]), *_flat(SYSTEMS[system]), *_flat(changes)]:
+        merged = with_value(merged, name.split("."), value)
     if "steps" in changes and "seconds" not in changes:
         merged.pop("seconds", None)
     try:
@@ -148,8 +132,74 @@ def portrait_settings(preset: str, changes: dict[str, Any]) -> PortraitTraining:
         raise FlowError(f"portrait settings {changes}: {error}") from error
 
 
+def _flat(settings: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by dotted names; an empty dict is a value."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def told_emotions(data: PortraitData, experts: ExpertsConfig) -> PortraitData:
+    """The same clips, each of whose frames tells the clip's label; none where nobody knows it."""
+    clips = []
+    for clip in data.clips:
+        n = len(clip.frames)
+        label = (
+            np.tile(label_vector(clip.emotion, experts.labels), (n, 1)) if clip.emotion else None
+        )
+        clips.append(replace(clip, asked=told(n, label, None, experts)))
+    return replace(data, clips=tuple(clips))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training; MoEE's model takes two."""
+
+    out: Path
+    settings: PortraitTraining
+    data: PortraitData
+    first: Path | None = None
+    """Model it begins with."""
+
+    def key(self, without: tuple[str, ...] = ()) -> dict[str, Any]:
+        """All that its result depends on, but for some settings."""
+        settings = asdict(self.settings)
+        return {
+            "cells": self.data.provenance["cells"],
+            "planes": self.data.provenance["hyperplanes"],
+            "first": file_hash(self.first / MODEL) if self.first else "",
+            "settings": {n: value for n, value in settings.items() if n not in without},
+        }
+
+
+def stages(out: Path, settings: PortraitTraining, data: PortraitData) -> list[Stage]:
+    """Without experts one; with experts one without them, and one that begins with it.
+
+    The first stage of two lies beside the model, in `<out>-first`.
+    """
+    experts = settings.network.experts
+    if experts is None:
+        return [Stage(out, settings, data)]
+    before = out.with_name(f"{out.name}-first")
+    plain = replace(settings, network=replace(settings.network, experts=None), frozen=False)
+    return [
+        Stage(before, plain, data),
+        Stage(out, settings, told_emotions(data, experts), before),
+    ]
+
+
+def left(found: list[Stage]) -> list[Stage]:
+    """Once the second stage has begun, the first stays as it is, also where more steps are asked
+    for: the second would have begun with another model."""
+    *_, last = found
+    begun = last.first is not None and (last.first / MODEL).is_file()
+    return [last] if begun and reuse.is_started(last.out, last.key(FREE)) else found
+
+
 @task(name="train portrait", cache_policy=NO_CACHE, persist_result=False)
-def train(data: PortraitData, config: PortraitTraining, out: Path) -> None:
+def train(stage: Stage) -> None:
     """The loop itself; goes on where a killed run stopped."""
     try:
         from render.diffusion.trainer import train_portrait as fit
@@ -158,45 +208,55 @@ def train(data: PortraitData, config: PortraitTraining, out: Path) -> None:
             f"{error.name} is not installed; `pip install 'emohead[diffusion]'` brings it"
         ) from error
 
-    with step("train portrait", total=config.steps, unit="steps") as bar:
+    what = "train portrait" if stage.first is None else "train experts of the portrait"
+    with step(what, total=stage.settings.steps, unit="steps") as bar:
 
         def seen(done: int, total: int, metrics: dict[str, float]) -> None:
             bar.update(done, note=f"loss {metrics['loss']:.4f}")
 
-        fit(data, config, out, seen)
+        fit(stage.data, stage.settings, stage.out, seen, stage.first)
+
+
+def trained(stage: Stage) -> bool:
+    """Train a stage, or go on with it; True if that had been done before.
+
+    Raises:
+        FlowError: the folder holds a model of other cells or settings; it is left as it is.
+    """
+    if reuse.is_finished(stage.out, stage.key()):
+        return True
+    reuse.start(stage.out, stage.key(FREE), keep=True)
+    call(train, stage)
+    reuse.finish(stage.out, stage.key())
+    return False
 
 
 @flow(name="train-portrait", flow_run_name="train-portrait {config.dataset}", persist_result=False)
 def train_portrait(config: PortraitFlowConfig) -> dict[str, Any]:
     """Train from a snapshot, or reuse a model trained on these very cells with these settings.
 
+    With more steps or seconds, training goes on; a model of other cells or settings is never
+    removed.
+
     Raises:
         NothingToDo: no clip has frames, sound and a face.
-        FlowError: settings that are none; diffusers is not installed.
+        FlowError: settings that are none; the folder holds another model; diffusers is not
+            installed.
     """
     cache = Cache.open(config.store)
     snapshot = cache.snapshot(config.ref)
     config = named(config, cache, snapshot)
-    settings = portrait_settings(config.preset, config.settings)
+    settings = portrait_settings(config.preset, config.settings, config.system)
     data = portrait_data(
         snapshot, config.dataset, config.names, settings.network.size,
         config.out.with_name(f"{config.out.name}-frames"), config.identities,
     )  # fmt: skip
-    key = {
-        "cells": data.provenance["cells"],
-        "planes": data.provenance["hyperplanes"],
-        "settings": asdict(settings),
-    }
-    reused = reuse.is_finished(config.out, key)
-    if not reused:
-        reuse.start(config.out, key)
-        call(train, data, settings, config.out)
-        reuse.finish(config.out, key)
+    done = [trained(stage) for stage in left(stages(config.out, settings, data))]
     return {
         "clips": len(data.clips),
         "identities": sorted({clip.identity for clip in data.clips}),
         "labelled": sum(bool(clip.emotion) for clip in data.clips),
-        "reused": reused,
+        "reused": all(done),
         "snapshot": snapshot.id,
     }
 

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from models.checkpoint import Checkpoint
 from models.data import ClipRow, TrainingData, merged_planes
-from models.inference import predict
 from models.labels import NEUTRAL, label_vector
+from models.speech import by_label
 
 INTENSITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -68,7 +68,9 @@ def dial_scores(checkpoint: Checkpoint, data: TrainingData, clips: Sequence[Clip
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's ρ."""
+    """Spearman's ρ; NaN where y never changes: a network that does not read the label."""
+    if np.ptp(y) == 0:
+        return float("nan")
     result: Any = spearmanr(x, y)
     return float(result.statistic)
 
@@ -81,9 +83,6 @@ def mean_margins(
     normals: Float64[np.ndarray, "tags k"],
 ) -> Float64[np.ndarray, " tags"]:
     """Mean over the clip's frames of α̂ · w, for one label held throughout."""
-    nothing = np.zeros((clip.frames, data.k), dtype=np.float32)
-    alpha = predict(
-        checkpoint.model, data.clip_features(clip), nothing, checkpoint.train.window,
-        np.tile(label.astype(np.float32), (clip.frames, 1)),
-    ).alpha_hat  # fmt: skip
+    labels = np.tile(label.astype(np.float32), (clip.frames, 1))
+    alpha = by_label(checkpoint, data.clip_features(clip), labels)[0].alpha_hat
     return alpha.mean(axis=0, dtype=np.float64) @ normals.T

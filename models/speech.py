@@ -28,6 +28,8 @@ class Speech:
     prediction: Prediction
     steered: Steered
     """Without an emotion: no tags, and the expression as the voice alone gives it."""
+    remark: str = ""
+    """What somebody who looks at the result should know: a voice that contradicts the label."""
 
 
 def speak(
@@ -75,18 +77,29 @@ def _labelled(
     """The network is told the emotion itself: nothing is moved afterwards."""
     whitening = whitening_of(checkpoint.planes, identity)
     labels = label_frames(timeline, features.frames, checkpoint.model.config.labels)
-    wanted = strongest(labels.mean(axis=0), checkpoint.model.config.labels)
-    against = contradiction(checkpoint.voices(), features, wanted)
+    prediction, against = by_label(checkpoint, features, labels)
     if against:
         LOG.warning(against)
-    prediction = predict(
-        checkpoint.model, features, np.zeros((features.frames, whitening.k), dtype=np.float32),
-        checkpoint.train.window, labels, voice=against is None,
-    )  # fmt: skip
     alpha = prediction.alpha_hat
     margin = margins(alpha, timeline.tags, checkpoint, identity)
     steered = Steered(alpha, timeline.tags, np.zeros_like(margin), margin)
-    return Speech(alpha, whitening.unwhiten(alpha), prediction, steered)
+    return Speech(alpha, whitening.unwhiten(alpha), prediction, steered, against or "")
+
+
+def by_label(
+    checkpoint: Checkpoint,
+    features: SpeechFeatures,
+    labels: Float32[np.ndarray, "frames labels"],
+) -> tuple[Prediction, str | None]:
+    """What a network that is told labels makes of a sound; and what to log where the voice surely
+    carries another emotion, which is then not read."""
+    config = checkpoint.model.config
+    wanted = strongest(labels.mean(axis=0), config.labels)
+    against = contradiction(checkpoint.voices(), features, wanted)
+    nothing = np.zeros((features.frames, config.k), dtype=np.float32)
+    window = checkpoint.train.window
+    said = predict(checkpoint.model, features, nothing, window, labels, voice=against is None)
+    return said, against
 
 
 def margins(

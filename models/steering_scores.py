@@ -13,6 +13,7 @@ from models.emotion import Timeline
 from models.inference import predict
 from models.labels import label_vector
 from models.mouth import MouthOpening
+from models.speech import by_label
 
 
 @dataclass(frozen=True)
@@ -95,16 +96,36 @@ def steering_scores(
     return scores
 
 
+def recorded_sides(
+    data: TrainingData, clips: Sequence[ClipRow], prefer: str = "identity"
+) -> dict[str, float]:
+    """Share of a tag's recorded frames that lie on its side of its hyperplane, a tag.
+
+    What asking for a tag is held against: speech moves recorded faces across the plane, too.
+
+    Args:
+        data: where the true coefficients are.
+        clips: clips whose own tags count.
+        prefer: `TrainConfig.planes`.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for clip in clips:
+        planes = merged_planes(data.planes, clip.identity, prefer).planes
+        if clip.emotion in planes:
+            plane = planes[clip.emotion]
+            alpha = data.whitened(clip)
+            alpha = alpha[np.isfinite(alpha).all(axis=1)]
+            found.setdefault(clip.emotion, []).append(alpha @ plane.w + plane.b > 0)
+    return {tag: float(np.concatenate(found[tag]).mean()) for tag in sorted(found)}
+
+
 def shown(
     checkpoint: Checkpoint, data: TrainingData, clip: ClipRow, tag: str, intensity: float = 1.0
 ) -> Float32[np.ndarray, "frames k"]:
     """What a network that is told labels makes of a clip's sound in an emotion."""
     label = label_vector(tag, checkpoint.model.config.labels) * np.float32(intensity)
-    nothing = np.zeros((clip.frames, data.k), dtype=np.float32)
-    return predict(
-        checkpoint.model, data.clip_features(clip), nothing, checkpoint.train.window,
-        np.tile(label, (clip.frames, 1)),
-    ).alpha_hat  # fmt: skip
+    labels = np.tile(label, (clip.frames, 1))
+    return by_label(checkpoint, data.clip_features(clip), labels)[0].alpha_hat
 
 
 def mouth_distance(

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,8 +25,23 @@ OUT = Path("emohead-output")
 
 @app.command()
 def synthesize(
-    identity: Identity,
     audio: Annotated[Path, typer.Option("--audio", help="Speech; any file ffmpeg reads.")],
+    identity: Annotated[
+        str | None, typer.Option("--identity", help="Whose head, or whose first frame.")
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", help="Picture of one face: it speaks, without a head of its own."
+        ),
+    ] = None,
+    draw: Annotated[
+        Literal["head", "portrait"] | None,
+        typer.Option(
+            help="A trained head, or the video diffusion model from one picture; default: portrait "
+            "with --picture or --system emodiffhead, else head."
+        ),
+    ] = None,
     emotion: Emotion = None,
     timeline: Annotated[
         Path | None, typer.Option(help="The emotions as a YAML file, instead of --emotion.")
@@ -73,6 +88,12 @@ def synthesize(
             help="Sign the video (C2PA) where c2pa-python is installed.",
         ),
     ] = True,
+    sampling_steps: Annotated[
+        int, typer.Option(min=1, max=1000, help="Portrait: steps of diffusion a frame.")
+    ] = 10,
+    expression_scale: Annotated[
+        float, typer.Option(min=0, max=20, help="Portrait: exaggerate expression; 1 is as told.")
+    ] = 1.0,
     system: System = "emohead",
     out: Out = OUT,
     store: Store = None,
@@ -80,15 +101,24 @@ def synthesize(
     profile: Made = None,
     as_json: Json = False,
 ) -> None:
-    """Speech and a timeline of emotions to a video, by the network and head of OUT.
+    """Speech and a timeline of emotions to a video, by the models of OUT.
 
     Example: emohead synthesize --identity M030 --audio a.wav --emotion "happy@0-2, sad@3-5:0.8"
+
+    Example: emohead synthesize --system emodiffhead --picture me.jpg --audio a.wav --emotion happy
     """
     from flows.config import SynthesizeConfig
     from flows.orchestra import run
-    from flows.synthesis.look import Look
+    from flows.synthesis.look import Look, OneShot
     from flows.synthesize import synthesize as flow
-    from flows.systems import network_folder
+    from flows.systems import network_folder, portrait_folder
+
+    drawn = draw or ("portrait" if picture or system == "emodiffhead" else "head")
+    if picture and drawn == "head":
+        raise typer.BadParameter("--picture and --draw head: a head needs no picture; give one")
+    one_shot = None
+    if drawn == "portrait":
+        one_shot = OneShot(picture=picture, steps=sampling_steps, expression_scale=expression_scale)
 
     look: dict[str, Any] = {
         "size": size,
@@ -106,8 +136,9 @@ def synthesize(
         store=store or str(out / "store"),
         ref=ref,
         profile=profile,
-        identity=identity,
-        head=out / "heads" / identity,
+        identity=identity or "",
+        head=portrait_folder(out, system) if one_shot else out / "heads" / (identity or ""),
+        one_shot=one_shot,
         network=network_folder(out, system),
         audio=audio,
         emotion=emotion,
@@ -124,7 +155,11 @@ def synthesize(
 def told(record: dict[str, Any]) -> str:
     """What was made, in a few lines."""
     lines = [f"video: {record['video']}", *record["notes"]]
+    if "picture" in record:
+        lines.append(f"drawn from {record['picture']}, at {record['drawn_size']} pixels")
     for angle in ("yaw", "pitch"):
+        if f"{angle}_degrees" not in record:
+            continue
         low, high = record[f"{angle}_degrees"]
         known = record[f"recorded_{angle}_degrees"]
         if low < known[0] - 2 or high > known[1] + 2:

@@ -161,24 +161,36 @@ def train_portrait(
         list[str] | None,
         typer.Option("--identity", help="Learn from this person; may be given again."),
     ] = None,
+    system: Annotated[
+        Literal["emodiffhead", "moee"],
+        typer.Option(
+            "--system",
+            help="Told coefficients, or (moee) told by experts: two stages, twice the time.",
+        ),
+    ] = "emodiffhead",
     preset: Annotated[Literal["demo", "paper"], typer.Option(help="Number of steps.")] = "paper",
     train: Setting = None,
     as_json: Json = False,
 ) -> None:
-    """Train EMOdiffhead's video diffusion model of many people into OUT/portrait.
+    """Train the video diffusion model of many people into OUT/portrait (MoEE's: OUT/portrait-moee).
+
+    Run again it goes on, also with more steps or seconds; a model of other clips or settings is
+    refused, never removed.
 
     Example: emohead train portrait --out out --preset demo --train portrait.network.size=96
     """
+    from flows.config import PortraitFlowConfig
     from flows.orchestra import run
-    from flows.train_portrait import PortraitFlowConfig
+    from flows.systems import portrait_folder
     from flows.train_portrait import train_portrait as flow
 
     config = PortraitFlowConfig(
         store=store or str(out / "store"),
         ref=ref,
         profile=profile,
+        system=system,
         identities=tuple(identity or ()),
-        out=out / "portrait",
+        out=portrait_folder(out, system),
         preset=preset,
         settings=_settings(train, "portrait"),
     )

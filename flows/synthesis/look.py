@@ -1,5 +1,9 @@
-"""Parameters of a video's looks: what lies behind the head, where it is seen from, its marks."""
+"""Parameters of a video's looks: what lies behind the head, where it is seen from, its marks.
 
+Or, for a face drawn from one picture: which picture, and how it is sampled.
+"""
+
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -45,3 +49,21 @@ class Look(FlowConfig):
     content_credentials: bool = Field(
         default=True, description="Sign the video (C2PA) where c2pa-python is installed"
     )
+
+
+class OneShot(FlowConfig):
+    """A face drawn by the video diffusion model from one picture."""
+
+    picture: Path | None = Field(
+        default=None, description="Picture of one face; none: the identity's first frame"
+    )
+    steps: int = Field(default=10, ge=1, le=1000, description="Sampling steps of each frame")
+    solver: Literal["ddim", "dpm++"] = Field(default="ddim", description="How they are taken")
+    picture_scale: float = Field(
+        default=1.0, ge=0, le=20, description="Guidance by the picture; 1 is none"
+    )
+    audio_scale: float = Field(default=1.0, ge=0, le=20, description="Guidance by the sound")
+    expression_scale: float = Field(
+        default=1.0, ge=0, le=20, description="Guidance by expression and emotion"
+    )
+    seed: int = Field(default=0, ge=0, description="Of the noise")

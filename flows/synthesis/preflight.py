@@ -9,12 +9,14 @@ from jaxtyping import Float32
 
 from flows.config import SynthesizeConfig
 from flows.errors import FlowError, NothingToDo
+from flows.synthesis.one_shot import check_request, find_portrait
 from models import Timeline, load
 from models.checkpoint import Checkpoint
 from models.data import merged_planes
 from models.emotion import check_tags
 from models.timeline_file import timeline_text
 from pipeline import clock
+from pipeline.hyperplanes import POOLED
 from pipeline.sound import read_sound
 from render.backgrounds import TRANSPARENT
 from render.codings import Coding, coding_of
@@ -41,7 +43,8 @@ def checked(config: SynthesizeConfig) -> Request:
     """Read sound, timeline and network, and hold them against each other.
 
     Raises:
-        FlowError: options that contradict each other, an identity without a head.
+        FlowError: options that contradict each other, an identity without a head, an empty text.
+        NothingToDo: no head of the identity, no video diffusion model.
         VideoError: a name whose ending says no coding, or none that can be transparent.
         MediaError: sound that is missing, no sound, or silent.
         EmotionError: a timeline past the sound's end, an emotion without hyperplane.
@@ -58,7 +61,17 @@ def checked(config: SynthesizeConfig) -> Request:
             "camera follows a clip or circles; give one of them"
         )
     spare_inputs(config)
-    find_head(config.head, config.identity)
+    if config.one_shot is not None:
+        check_request(config, config.one_shot)
+        find_portrait(config.head)
+    elif not config.identity:
+        raise FlowError("whose head speaks is not said; name the person (--identity)")
+    else:
+        find_head(config.head, config.identity)
+    if config.text is not None and not config.text.strip():
+        raise FlowError(
+            "--text is empty; write what is said, or leave it out: the words are then recognised"
+        )
     emotion = timeline_text(config.timeline) if config.timeline is not None else config.emotion
     timeline = None if emotion is None else Timeline.parse(emotion)
     samples = read_sound(config.audio)
@@ -70,7 +83,8 @@ def checked(config: SynthesizeConfig) -> Request:
 
             label_frames(timeline, request.frames, checkpoint.model.config.labels)
         else:
-            planes = merged_planes(checkpoint.planes, config.identity, checkpoint.train.planes)
+            who = config.identity or POOLED
+            planes = merged_planes(checkpoint.planes, who, checkpoint.train.planes)
             check_tags(timeline.tags, planes)
             timeline.weights(request.frames)
     return request
@@ -85,6 +99,8 @@ def spare_inputs(config: SynthesizeConfig) -> None:
     read = {"--audio": config.audio, "--background": Path(config.look.background)}
     if config.timeline is not None:
         read["--timeline"] = config.timeline
+    if config.one_shot is not None and config.one_shot.picture is not None:
+        read["--picture"] = config.one_shot.picture
     for option, path in read.items():
         if path.exists() and config.out.exists() and path.samefile(config.out):
             raise FlowError(

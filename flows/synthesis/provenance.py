@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,15 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def provenance(head: Path, network: Path, store_snapshot: str) -> dict[str, str]:
+def provenance(models: Mapping[str, Path], store_snapshot: str) -> dict[str, str]:
     """What a video says of where it comes from; no names, no paths.
 
     Args:
-        head: folder of the head.
-        network: checkpoint file.
-        store_snapshot: id of the snapshot the body was read from.
+        models: file of each model it was made with, by what the model is.
+        store_snapshot: id of the snapshot that was read.
     """
-    return {
-        "head": f"sha256:{file_hash(head / 'head.safetensors')}",
-        "network": f"sha256:{file_hash(network)}",
-        "snapshot": store_snapshot,
-    }
+    hashes = {what: f"sha256:{file_hash(path)}" for what, path in models.items()}
+    return hashes | {"snapshot": store_snapshot}
 
 
 def key_of(*parts: Any) -> str:
@@ -45,7 +42,8 @@ def key_of(*parts: Any) -> str:
 
 
 def disagreements(head: Path, network: Path) -> list[str]:
-    """What head and network were trained on apart, in words; empty if nothing is known.
+    """What head (or video diffusion model) and network were trained on apart, in words; empty if
+    nothing is known.
 
     The head reads coefficients in the units of the fit it was trained on; the network speaks in
     those of its own.
@@ -57,6 +55,6 @@ def disagreements(head: Path, network: Path) -> list[str]:
     if None in fits or fits[0] == fits[1]:
         return []
     return [
-        f"the head was trained on hyperplanes {fits[0]}, the network on {fits[1]}: where the face "
+        f"{head} was trained on hyperplanes {fits[0]}, the network on {fits[1]}: where the face "
         "moves too much or too little, train the older of the two again"
     ]

@@ -17,6 +17,7 @@ from flows.preprocess import preprocess
 from flows.synthesize import synthesize
 from flows.train_audio_expression import train_audio_expression
 from flows.train_head import train_head
+from flows.train_portrait import train_portrait
 from flows.update import update
 
 CACHE = {"data": "videos", "store": "cache"}
@@ -50,6 +51,7 @@ FORMS: list[tuple[Flow[Any, Any], dict[str, Any], list[dict[str, Any]]]] = [
     (maintain, {"store": "cache"}, [{"keep_days": 0}, {"read_data": "some"}]),
     (train_audio_expression, {"store": "cache", "out": "o"}, [{"preset": "big"}]),
     (train_head, {"store": "cache", "out": "o", "identity": "i"}, [{"preset": "big"}]),
+    (train_portrait, {"store": "cache", "out": "o"}, [{"preset": "big"}, {"dataset": "a/b"}]),
     (synthesize, {"store": "cache", **SPEECH}, [{"render_size": 8}, {"dataset": "a b"}]),
     (evaluate, {"store": "cache", "network": "n", "heads": "h", "out": "o"}, [{"frames": 0}]),
     (main_job, {"out": "o"}, [{"size": 65}, {"workers": 300}, {"corpus": "x"}]),

@@ -1,10 +1,12 @@
 """The same store, three systems: what `--system` trains, and where it lies."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 
@@ -14,7 +16,7 @@ from flows.config import AudioExpressionFlowConfig, HyperplaneFlowConfig
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import fit_hyperplanes
 from flows.orchestra import run
-from flows.systems import NETWORK, SYSTEMS, System, network_folder
+from flows.systems import NETWORK, SYSTEMS, System, network_folder, portrait_folder
 from flows.train_audio_expression import train_audio_expression
 from models import load, speak
 from models.labels import LABELS
@@ -29,6 +31,26 @@ def test_every_system_has_a_network_and_a_folder_of_its_own() -> None:
     assert set(NETWORK) == set(SYSTEMS)
     folders = [network_folder(Path("out"), system).name for system in SYSTEMS]
     assert folders == ["network", "network-moee", "network-emodiffhead"]
+    drawn = [portrait_folder(Path("out"), system).name for system in SYSTEMS]
+    assert drawn == ["portrait", "portrait-moee", "portrait"]
+
+
+def test_every_deployment_gives_its_flow_what_its_form_takes() -> None:
+    root = Path(__file__).resolve().parents[2]
+    systems = []
+    for made in yaml.safe_load((root / "prefect.yaml").read_text("utf-8"))["deployments"]:
+        path, name = made["entrypoint"].split(":")
+        flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+        form = flow.fn.__annotations__["config"]
+        given = made.get("parameters", {}).get("config", {})
+        unknown = set(given) - set(form.model_fields)
+        assert not unknown, (made["name"], unknown)
+        required = {n for n, field in form.model_fields.items() if field.is_required()}
+        if required <= set(given):  # others ask whoever starts them
+            systems.append((flow.name, getattr(form.model_validate(given), "system", None)))
+    networks = {("train-audio-expression", system) for system in SYSTEMS}
+    portraits = {("train-portrait", system) for system in ("emodiffhead", "moee")}
+    assert networks | portraits <= set(systems)
 
 
 @pytest.mark.parametrize("system", ["moee", "emodiffhead"])

@@ -138,6 +138,8 @@ def test_a_label_beats_a_voice_that_contradicts_it_and_it_is_logged(
         against = speak(moee, features_of(seen, "sad"), "happy", "ann")
     assert "the voice sounds sad" in caplog.text
     assert "happy is shown, the voice's emotion is not read" in caplog.text
+    assert agreed.remark == ""
+    assert against.remark in caplog.text
     for said in (agreed, against):
         assert (said.steered.margin[:, 0] > 0).mean() > 0.9
 
