@@ -1,11 +1,8 @@
 """What a real Prefect server does with runs: a release begins a training, one run at a time has a
 store."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
 import yaml
@@ -13,47 +10,20 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.events import emit_event
+from server_kit import ROOT, deploy, soon
 
 from flows.errors import StoreBusy
 from flows.turns import limit_name, turn
 from store.location import normalise
 
-ROOT = Path(__file__).resolve().parents[2]
-
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
-
-
-def soon(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.5)
-    return found
-
-
-def deploy(prefect: Callable[..., str], folder: Path, name: str, **changes: Any) -> UUID:
-    """One deployment of prefect.yaml with changes; its id."""
-    for pool in ("cpu", "gpu"):
-        with get_client(sync_client=True) as client:
-            if pool not in {p.name for p in client.read_work_pools()}:
-                prefect("work-pool", "create", pool, "--type", "process")
-    told = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    (chosen,) = [d for d in told["deployments"] if d["name"] == name]
-    told["deployments"] = [chosen | changes]
-    path = folder / "prefect.yaml"
-    path.write_text(yaml.safe_dump(told))
-    prefect("deploy", "--all", "--prefect-file", str(path))
-    with get_client(sync_client=True) as client:
-        (made,) = [d for d in client.read_deployments() if d.name == name]
-        return made.id
 
 
 def test_a_release_begins_a_training(tmp_path: Path, prefect: Callable[..., str]) -> None:
     told = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     (chosen,) = [d for d in told["deployments"] if d["name"] == "from-release"]
     triggers = [trigger | {"enabled": True} for trigger in chosen["triggers"]]
-    deployment = deploy(prefect, tmp_path, "from-release", triggers=triggers)
+    deployment = deploy(prefect, tmp_path, "train-audio-expression/from-release", triggers=triggers)
     of_it = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]))
     with get_client(sync_client=True) as client:
         assert client.read_flow_runs(flow_run_filter=of_it) == []
