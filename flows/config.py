@@ -262,7 +262,18 @@ class EvaluateConfig(StoreReading):
     clips: int | None = Field(
         default=None, ge=0, description="Held-out clips of each identity that are spoken; none: all"
     )
-    against: Path | None = Field(default=None, description="Evaluation of another run to compare")
+    system: System = Field(default="emohead", description="Whose network that is")
+    portrait: Path | None = Field(
+        default=None, description="Video diffusion model that draws; none: the heads do"
+    )
+    against: tuple[Path, ...] = Field(
+        default=(), description="Evaluations of other runs, set beside this one"
+    )
+    ablation: tuple[Path, ...] = Field(
+        default=(),
+        description="Folders `emohead ablate` wrote; none named: `ablation` and `losses` beside "
+        "the tables",
+    )
     openface: Path | None = Field(default=None, description="OpenFace 2.2's FeatureExtraction")
     out: Path = Field(description="Folder of the tables")
 

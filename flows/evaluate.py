@@ -1,6 +1,7 @@
 """Flow `evaluate`: what was trained from a store, held against what was never trained on."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import EvaluateConfig
-from flows.evaluation.against import comparison, read_cells
+from flows.errors import NothingToDo
+from flows.evaluation.ablations import ablations_of
+from flows.evaluation.against import comparison
 from flows.evaluation.page import Part, write_page
 from flows.evaluation.protocol import parts_of, run_protocol
-from flows.evaluation.quoted import NOTICE
+from flows.evaluation.side_by_side import MEANING, Run, read_run, side_by_side, with_names
 from flows.fit_hyperplanes import read_planes
 from flows.orchestra import call, note_table
 from flows.progress import step
@@ -20,6 +23,7 @@ from flows.store_features import named
 from flows.train_audio_expression import evaluate as score_network
 from flows.train_audio_expression import packs_of, training_data
 from flows.train_head import head_clips, head_data, scores_of
+from pipeline.hyperplanes import POOLED
 from store import Cache, Snapshot
 
 Rows = list[dict[str, Any]]
@@ -68,14 +72,16 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """Score hyperplanes, network and heads on what was held out, by the paper's protocol.
 
     Every held-out clip of an identity with a head is spoken again and measured against the truth;
-    the paper's figures stand beside, as quoted. Tables are written as CSV, Markdown and one HTML
-    page beside `evaluation.json`. What is not there is named "not measured". A run that was killed
-    makes and measures no clip twice.
+    the paper's figures stand beside, as quoted, and other runs, where some are named. Tables are
+    written as CSV, Markdown and one HTML page beside `evaluation.json`. What is not there is named
+    "not measured". A run that was killed makes and measures no clip twice.
 
     Raises:
-        NothingToDo: the store holds no hyperplanes, or `against` has no clip in common.
+        NothingToDo: the store holds no hyperplanes, or a folder in `against` or `ablation` is none.
         CheckpointError: the network was trained on another store.
     """
+    others = [read_run(folder) for folder in dict.fromkeys(config.against)]
+    ablations = ablations_of(config.ablation, config.out.parent, config.store)
     cache = Cache.open(config.store)
     snapshot = cache.snapshot(config.ref)
     config = named(config, cache, snapshot)
@@ -94,41 +100,71 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
             missing["heads"] = f"{config.heads} holds no head"
     if config.clips == 0:
         missing["held-out clips"] = "none were asked for (--clips 0)"
-    elif not (folders and config.network.is_dir()):
+    elif not ((folders or config.portrait) and config.network.is_dir()):
         missing["held-out clips"] = "to speak them again takes a network and a head"
     parts, outcome = {}, None
     if "held-out clips" not in missing:
-        outcome = call(run_protocol, snapshot, config, [folder.name for folder in folders])
+        known = dict.fromkeys(row["scope"] for row in tables["hyperplanes"])
+        who = [folder.name for folder in folders] or [name for name in known if name != POOLED]
+        outcome = call(run_protocol, snapshot, config, who)
         missing |= outcome.missing
-        parts = parts_of(outcome, snapshot, config)
-        if config.against is not None:
-            rows = comparison(outcome.cells(), read_cells(config.against), str(config.against))
-            parts = {"against": Part(f"Against {config.against}", rows, PAIRED)} | parts
+        parts = parts_of(outcome, snapshot, config, ablations)
+        sets = {row["metric"]: row["generated"] for row in parts["means"].rows}
+        mine = Run(config.system, config.out, outcome.cells(), outcome.true(), sets)
+        mine, *others = with_names(mine, others)
+        try:
+            parts = compared(mine, others) | parts
+        except NothingToDo as error:  # what was measured is worth having without
+            missing["side by side"] = str(error)
     tables |= {name: part.rows for name, part in parts.items()}
     for name, rows in tables.items():
         note_table(f"evaluation-{name}", rows)
-    record = {"snapshot": snapshot.id, "tables": tables, "not measured": missing}
+    record = {"system": config.system, "snapshot": snapshot.id, "tables": tables}
+    record["not measured"] = missing
     if outcome is not None:
-        record |= {"cells": outcome.cells(), "remarks": outcome.remarks, "reused": outcome.reused}
-    written = write(config.out, record)
-    others = [Part(name.capitalize(), rows) for name, rows in tables.items() if name not in parts]
-    others += [Part(name, [], f"not measured: {why}") for name, why in missing.items()]
+        record |= {"cells": outcome.cells(), "true": outcome.true()}
+        record |= {"remarks": outcome.remarks, "reused": outcome.reused}
+    written = write(config.out, record, {name: part.notice for name, part in parts.items()})
+    rest = [Part(name.capitalize(), rows) for name, rows in tables.items() if name not in parts]
+    rest += [Part(name, [], f"not measured: {why}") for name, why in missing.items()]
     told = "; ".join(outcome.remarks) if outcome else ""
-    lead = f"Snapshot {snapshot.id}. {told}"
+    drawn = f"drawn by {config.portrait}" if config.portrait else "drawn by the heads"
+    lead = f"System {config.system}, {drawn}, snapshot {snapshot.id}. {told}"
     made = outcome.made if outcome else []
-    page = write_page(config.out, "Evaluation", lead, made, [*parts.values(), *others])
+    page = write_page(
+        config.out, "Evaluation", lead, made, [*parts.values(), *rest], config.system, others
+    )
     return {**written, "page": str(page)}
 
 
-def write(out: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The tables as files; returns the record with their text."""
+def compared(mine: Run, others: Sequence[Run]) -> dict[str, Part]:
+    """This run beside all others in one table, and less each of them.
+
+    Raises:
+        NothingToDo: no clip in common.
+    """
+    if not others:
+        return {}
+    names = ", ".join(run.name for run in others)
+    parts = {
+        "side-by-side": Part(f"Beside {names}", side_by_side([mine, *others]), MEANING),
+    }
+    for at, other in enumerate(others):
+        rows = comparison(mine.generated, other.generated, str(other.folder))
+        place = "against" if at == 0 else f"against-{at + 1}"
+        parts[place] = Part(f"Against {other.name}", rows, PAIRED)
+    return parts
+
+
+def write(out: Path, record: dict[str, Any], notices: Mapping[str, str]) -> dict[str, Any]:
+    """The tables as files, each with its notice; returns the record with their text."""
     out.mkdir(parents=True, exist_ok=True)
     parts = []
     for name, rows in record["tables"].items():
         frame = pd.DataFrame(rows)
         frame.to_csv(out / f"{name}.csv", index=False)
-        notice = f"{NOTICE}\n\n" if name.startswith("table-") else ""
-        parts.append(f"## {name}\n\n{notice}{markdown(rows)}\n")
+        notice = notices.get(name, "")
+        parts.append("\n\n".join(filter(None, (f"## {name}", notice, markdown(rows)))) + "\n")
     parts += [f"{name}: not measured: {why}\n" for name, why in record["not measured"].items()]
     text = "\n".join(parts)
     (out / "evaluation.md").write_text(text, "utf-8")
@@ -142,8 +178,9 @@ def short_text(record: dict[str, Any]) -> str:
     if "means" in tables:
         kept = ("metric", "generated", "true videos")
         tables["means"] = [{name: row[name] for name in kept} for row in tables["means"]]
-    shown = ("against", "means", "heads", "network", "hyperplanes")
-    parts = [f"{name}\n{markdown(tables[name])}\n" for name in shown if name in tables]
+    order = ("side-by-side", "against", "means", "heads", "network", "hyperplanes")
+    shown = [name for first in order for name in tables if name.startswith(first)]
+    parts = [f"{name}\n{markdown(tables[name])}\n" for name in shown]
     parts += [f"{name}: not measured: {why}" for name, why in record["not measured"].items()]
     return "\n".join(parts)
 

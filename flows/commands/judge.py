@@ -1,14 +1,24 @@
 """Commands that judge what was made: evaluate, metrics."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from flows.commands.options import Json, Made, Out, Ref
 
 app = typer.Typer()
+
+
+class Systems(StrEnum):
+    """Names of `flows.systems`; lists of literals are no types of options."""
+
+    EMOHEAD = "emohead"
+    MOEE = "moee"
+    EMODIFFHEAD = "emodiffhead"
+
 
 OUT = Path("emohead-output")
 Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
@@ -95,36 +105,82 @@ def evaluate(
     clips: Annotated[
         int | None, typer.Option(min=0, help="Held-out clips spoken of an identity; default: all.")
     ] = None,
+    system: Annotated[
+        list[Systems] | None,
+        typer.Option("--system", help="Whose network; again: the systems side by side."),
+    ] = None,
+    draw: Annotated[
+        Literal["head", "portrait"] | None,
+        typer.Option(
+            help="The heads, or the video diffusion model; default: heads, and for emodiffhead "
+            "the model where OUT has one."
+        ),
+    ] = None,
     against: Annotated[
-        Path | None, typer.Option("--against", help="Folder of another run, evaluated before.")
+        list[Path] | None,
+        typer.Option(
+            "--against", help="Folder of another run, evaluated before; may be given again."
+        ),
+    ] = None,
+    ablation: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ablation",
+            help="Folder `emohead ablate` wrote, shown in tables IV and VI; may be given again; "
+            "default: OUT/ablation and OUT/losses.",
+        ),
     ] = None,
     openface: OpenFace = None,
     as_json: Json = False,
 ) -> None:
     """The paper's protocol on what was held out: clips spoken again, measured, set beside the
-    paper's figures; tables and a page in OUT/evaluation.
+    paper's figures; tables and a page in OUT/evaluation (OUT/evaluation-moee, ...).
 
-    A killed run goes on where it was. --against compares two runs clip by clip.
+    A killed run goes on where it was. Runs in --against are compared clip by clip.
 
     Example: emohead evaluate --out out --against older-out
+
+    Example: emohead evaluate --out out --system emohead --system moee
     """
     from flows.config import EvaluateConfig
     from flows.evaluate import evaluate as flow
     from flows.evaluate import short_text
     from flows.orchestra import run
+    from flows.synthesis.one_shot import MODEL
+    from flows.systems import SYSTEMS, network_folder, portrait_folder
 
-    config = EvaluateConfig(
-        store=store or str(out / "store"),
-        ref=ref,
-        profile=profile,
-        network=out / "network",
-        heads=out / "heads",
-        frames=frames,
-        clips=clips,
-        against=against,
-        openface=openface,
-        out=out / "evaluation",
-    )
-    record = run(flow, config)
+    named = [one.value for one in system or [Systems.EMOHEAD]]
+    asked = [name for name in SYSTEMS if name in named]
+    asked.sort(key=named.index)
+    missing = [name for name in asked if not network_folder(out, name).is_dir()]
+    if missing and len(asked) > 1:
+        raise typer.BadParameter(
+            f"--system {missing[0]}: {network_folder(out, missing[0])} is not there; `emohead "
+            f"train network --out {out} --system {missing[0]}` makes it"
+        )
+    before: list[Path] = []
+    record = {}
+    for name in reversed(asked):  # the first is evaluated last, beside all the others
+        last = name == asked[0]
+        portrait = portrait_folder(out, name)
+        by_model = (portrait / MODEL).is_file() and name == "emodiffhead"
+        drawn = draw or ("portrait" if by_model else "head")
+        config = EvaluateConfig(
+            store=store or str(out / "store"),
+            ref=ref,
+            profile=profile,
+            network=network_folder(out, name),
+            heads=out / "heads",
+            frames=frames,
+            clips=clips,
+            system=name,
+            portrait=portrait if drawn == "portrait" else None,
+            against=(*before, *(against or ())) if last else (),
+            ablation=tuple(ablation or ()),
+            openface=openface,
+            out=out / ("evaluation" if name == "emohead" else f"evaluation-{name}"),
+        )
+        record = run(flow, config)
+        before.insert(0, config.out)
     typer.echo(json.dumps(record, default=str) if as_json else short_text(record))
     typer.echo(f"page: {record['page']}", err=True)

@@ -1,7 +1,5 @@
 """Two evaluations side by side: differences clip by clip, with intervals."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,24 +8,6 @@ from flows.errors import NothingToDo
 from flows.evaluation.tables import Rows, title
 from render.metrics.catalogue import CATALOGUE
 from render.metrics.intervals import mean_interval
-
-RECORD = "evaluation.json"
-
-
-def read_cells(folder: Path) -> dict[str, dict[str, Any]]:
-    """Clip → metric → record of the generated video.
-
-    Raises:
-        NothingToDo: the folder holds no evaluation, or an old one without clips.
-    """
-    inside = folder if (folder / RECORD).is_file() else folder / "evaluation"
-    path = inside / RECORD
-    if not path.is_file():
-        raise NothingToDo(f"{folder} holds no {RECORD}; run `emohead evaluate` there first")
-    told = json.loads(path.read_text("utf-8"))
-    if "cells" not in told:
-        raise NothingToDo(f"{path} has no figures by clip; run `emohead evaluate` there again")
-    return told["cells"]
 
 
 def comparison(

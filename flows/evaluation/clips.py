@@ -3,27 +3,24 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int16
+from jaxtyping import Int16
 
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
+from flows.evaluation.drawing import Said, drawer_of
 from flows.fit_hyperplanes import planes_key
 from flows.reading import cells_key
-from flows.synthesis.driving import sampled
 from flows.synthesis.provenance import file_hash
 from flows.train_audio_expression import network_clips, speech_cells, splits_of
 from flows.train_head import head_clips, head_data, head_features, held_out_frames
 from models import load, speak
 from models.checkpoint import Checkpoint
 from models.errors import EmotionError
-from render.backdrop import TorsoLayers, background_plate
-from render.compositing import compose
-from render.head import Head, load_head
-from render.head_data import HeadData
 from render.video import VideoWriter
 from store import Snapshot
 
@@ -43,11 +40,6 @@ class Made:
     reference: Path | None = None
     why_not: str = ""
 
-    @property
-    def name(self) -> str:
-        """What files of the clip are called."""
-        return file_name(self.clip_id)
-
 
 def file_name(clip_id: str) -> str:
     """A clip's id as a file name: readable, and one name for one id."""
@@ -55,16 +47,27 @@ def file_name(clip_id: str) -> str:
     return f"{plain}-{hashlib.sha256(clip_id.encode()).hexdigest()[:8]}"
 
 
+def generated_in(folder: Path, clip_id: str) -> Path:
+    """Where an evaluation keeps what it made of a clip."""
+    return folder / "clips" / file_name(clip_id) / "generated.mp4"
+
+
 def held_out_clips(
-    snapshot: Snapshot, config: EvaluateConfig, identity: str
+    snapshot: Snapshot, config: EvaluateConfig, identity: str, shown: set[str]
 ) -> tuple[list[str], str]:
-    """Clips of an identity that neither network nor head learnt from; and a remark if there is one.
+    """Clips of an identity that nothing learnt from; and a remark if there is one.
+
+    Args:
+        snapshot: where they lie.
+        config: what is evaluated.
+        identity: whose clips.
+        shown: what the drawer was trained on, beside network and head.
 
     Raises:
         NothingToDo: every clip of the identity was trained on.
     """
     usable = head_clips(snapshot, config.dataset, identity, config.names)
-    learnt = trained_on(snapshot, config, usable)
+    learnt = trained_on(snapshot, config, usable) | shown
     test = [clip for clip in usable if clip not in learnt]
     if not test:
         raise NothingToDo(
@@ -93,41 +96,38 @@ def trained_on(snapshot: Snapshot, config: EvaluateConfig, clip_ids: list[str]) 
 
 
 class Speaker:
-    """Network and head of one identity, loaded once."""
+    """Network of a system and who draws one identity, loaded once."""
 
     def __init__(self, snapshot: Snapshot, config: EvaluateConfig, identity: str) -> None:
         """Raises:
         CheckpointError, HeadFolderError: network or head cannot be loaded.
+        NothingToDo: there is no video diffusion model where one was asked for.
         """
         self.snapshot, self.config, self.identity = snapshot, config, identity
-        folder = config.heads / identity
-        self._hashes = [
-            file_hash(folder / "head.safetensors"),
-            file_hash(config.network / "best.safetensors"),
-        ]
-        self._folder = folder
-        self._loaded: tuple[Head, Checkpoint, np.ndarray] | None = None
+        self.drawer = drawer_of(snapshot, config, identity)
+        self._hashes = [*self.drawer.weights, file_hash(config.network / "best.safetensors")]
 
-    def _models(self) -> tuple[Head, Checkpoint, np.ndarray]:
-        if self._loaded is None:
-            config = self.config
-            clips = head_clips(self.snapshot, config.dataset, self.identity, config.names)
-            learnt = trained_on(self.snapshot, config, clips)
-            # What lies behind the head is learnt from other clips, as the head is.
-            others = [clip for clip in clips if clip in learnt] or clips
-            known = sampled(self.snapshot, config.dataset, others, config.names)
-            plate = background_plate(known)
-            self._loaded = load_head(self._folder), load(config.network), plate
-        return self._loaded
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The network."""
+        return load(self.config.network)
+
+    @cached_property
+    def learnt(self) -> list[str]:
+        """Clips of the identity that may be looked at: those learnt from; all, where none was."""
+        config = self.config
+        clips = head_clips(self.snapshot, config.dataset, self.identity, config.names)
+        known = trained_on(self.snapshot, config, clips)
+        return [clip for clip in clips if clip in known] or clips
 
     def make(self, clip_id: str) -> Made:
         """Both videos; what lies there from the same inputs is not made again."""
         snapshot, config = self.snapshot, self.config
         row = snapshot.clips(config.dataset).loc[clip_id]
         emotion = str(row.emotion or "")
-        told = Made(clip_id, self.identity, emotion)
-        folder = config.out / "clips" / told.name
-        generated, reference = folder / "generated.mp4", folder / "reference.mp4"
+        generated = generated_in(config.out, clip_id)
+        folder = generated.parent
+        reference = folder / "reference.mp4"
         names = config.names
         there = snapshot.cells(config.dataset)
         features = (*head_features(names), names.audio, names.emotion, names.text, WAVEFORM)
@@ -155,35 +155,28 @@ class Speaker:
         if run.stop - run.start < SHORTEST:
             why = f"a pose in {run.stop - run.start} consecutive frames; {SHORTEST} are needed"
             return Made(clip_id, self.identity, emotion, why_not=why)
-        alpha = self._alpha(clip_id, emotion)[run]
+        said = self._said(clip_id, emotion, run)
         rows = data.take(np.arange(run.start, run.stop))
         folder.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
         sound = self._sound(clip_id, run)
-        self._write(generated, self._frames(rows, alpha), rows.size, sound)
+        self._write(generated, self.drawer.frames(rows, said, self.learnt), rows.size, sound)
         self._write(reference, iter(rows.frames), rows.size, sound)
         draft = folder / ".made-from.json"
         draft.write_text(json.dumps(key), "utf-8")
         draft.replace(record)
         return Made(clip_id, self.identity, emotion, generated, reference)
 
-    def _alpha(self, clip_id: str, emotion: str) -> Float32[np.ndarray, "frames k"]:
-        """As the network says it from the clip's sound, in the clip's emotion if it has a plane."""
-        _, checkpoint, _ = self._models()
+    def _said(self, clip_id: str, emotion: str, run: slice) -> Said:
+        """As the network says it from the clip's sound, in the clip's emotion if it knows it."""
         cells = speech_cells(self.snapshot, self.config.dataset, clip_id, self.config.names)
-        if emotion:
-            try:
-                return speak(checkpoint, cells, emotion, self.identity).alpha
-            except EmotionError:
-                pass  # no hyperplane of this tag (rest of all): the network's own expression
-        return speak(checkpoint, cells, None, self.identity).alpha
-
-    def _frames(self, rows: HeadData, alpha: np.ndarray) -> Any:
-        head, _, plate = self._models()
-        layers = TorsoLayers.of(rows, plate)
-        for i, coefficients in enumerate(alpha):
-            rgb, opacity = head.render(rows.cameras[i], coefficients, rows.size)
-            yield compose(rgb, opacity, layers.layer(i))
+        asked = emotion or None
+        try:
+            speech = speak(self.checkpoint, cells, asked, self.identity)
+        except EmotionError:  # no hyperplane, or no label: the network's own expression
+            asked = None
+            speech = speak(self.checkpoint, cells, None, self.identity)
+        return Said(speech.alpha[run], cells.audio[run], asked)
 
     def _write(
         self, path: Path, frames: Any, size: int, sound: Int16[np.ndarray, " samples"] | None

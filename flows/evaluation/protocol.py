@@ -1,7 +1,6 @@
 """The paper's protocol: speak every held-out clip again, measure, set beside the paper's tables."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -10,17 +9,18 @@ from prefect.cache_policies import NO_CACHE
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
 from flows.evaluation import quoted
+from flows.evaluation.ablations import MEANING, Found, beside_ablations
 from flows.evaluation.clips import Made, Speaker, held_out_clips
 from flows.evaluation.page import Part
 from flows.evaluation.people import marks_of
 from flows.evaluation.results import Shelved, scored
+from flows.evaluation.side_by_side import Cells
 from flows.evaluation.tables import (
     Scored,
     beside,
     clip_rows,
     function_rows,
     mean_rows,
-    quoted_rows,
 )
 from flows.fit_hyperplanes import planes_key
 from flows.margins import margins_of, planes_of
@@ -30,6 +30,16 @@ from models.errors import ModelError
 from render.errors import RenderError
 from render.metrics.judges import Judges
 from store import Cache, Snapshot
+
+HEAD = (
+    "Head and expression are generated, body and background are the clip's own (the paper renders "
+    "no body either): figures of whole frames (PSNR, SSIM, LPIPS, FID) are the better for it."
+)
+PORTRAIT = (
+    "Whole frames are generated from one picture and enlarged; the head moves as the model has it, "
+    "not as in the clip: figures frame by frame (PSNR, SSIM, LPIPS) are the worse for it, landmark "
+    "distances too."
+)
 
 
 @dataclass
@@ -42,10 +52,18 @@ class Outcome:
     remarks: list[str] = field(default_factory=list)
     reused: int = 0
 
-    def cells(self) -> dict[str, Any]:
-        """Clip → metric → record."""
+    def cells(self) -> Cells:
+        """Clip → metric → record of the generated video."""
         return {
             clip.clip_id: {k: cell.record() for k, cell in clip.score.generated.items()}
+            for clip in self.scored
+            if clip.score is not None
+        }
+
+    def true(self) -> Cells:
+        """The same of the true videos, of metrics that need no second one."""
+        return {
+            clip.clip_id: {k: cell.record() for k, cell in clip.score.reference.items()}
             for clip in self.scored
             if clip.score is not None
         }
@@ -67,8 +85,8 @@ def run_protocol(snapshot: Snapshot, config: EvaluateConfig, identities: list[st
     profile = config.profile or made_by or "embedded"
     for identity in identities:
         try:
-            clips, remark = held_out_clips(snapshot, config, identity)
             speaker = Speaker(snapshot, config, identity)
+            clips, remark = held_out_clips(snapshot, config, identity, speaker.drawer.learnt_from())
             margins = margins_of(planes, identity, expression, profile)
         except (NothingToDo, ModelError, RenderError, OSError) as error:
             out.missing[identity] = str(error)
@@ -100,22 +118,21 @@ def run_protocol(snapshot: Snapshot, config: EvaluateConfig, identities: list[st
     return out
 
 
-def parts_of(outcome: Outcome, snapshot: Snapshot, config: EvaluateConfig) -> dict[str, Part]:
+def parts_of(
+    outcome: Outcome, snapshot: Snapshot, config: EvaluateConfig, ablations: Found
+) -> dict[str, Part]:
     """Every table of the protocol by file name, in the order of the page."""
-    clips, root = outcome.scored, config.out.parent
-    people = marks_of(root)
+    clips = outcome.scored
+    people = marks_of(config.out.parent) if config.system == "emohead" else None
     sides = [
         cell.value
         for clip in clips
         if clip.score and (cell := clip.score.generated["hyperplane"]).value is not None
     ]
     notice = quoted.NOTICE
-    ablation = _ablation(root, config.store)
-    interval = (
-        "95 % percentile bootstrap over clips. Head and expression are generated, body and "
-        "background are the clip's own (the paper renders no body either): figures of whole frames "
-        "(PSNR, SSIM, LPIPS, FID) are the better for it."
-    )
+    told = f"{notice} {MEANING}"
+    whole = HEAD if config.portrait is None else PORTRAIT
+    interval = f"95 % percentile bootstrap over clips. {whole}"
     return {
         "means": Part("Held-out clips, means", mean_rows(clips), interval),
         "clips": Part("Held-out clips, one by one", clip_rows(clips)),
@@ -124,16 +141,10 @@ def parts_of(outcome: Outcome, snapshot: Snapshot, config: EvaluateConfig) -> di
         "table-3": Part(
             "Table III: what can be manipulated", function_rows(clips, sides), quoted.NOTICE
         ),
-        "table-4": Part("Table IV: ablations", quoted_rows(quoted.TABLE_4, ablation), notice),
+        "table-4": Part("Table IV: ablations", beside_ablations(quoted.TABLE_4, ablations), told),
         "table-5": Part("Table V: widths", _width_rows(snapshot, config), notice),
-        "table-6": Part("Table VI: losses", quoted_rows(quoted.TABLE_6, ablation), notice),
+        "table-6": Part("Table VI: losses", beside_ablations(quoted.TABLE_6, ablations), told),
     }
-
-
-def _ablation(root: Path, store: str) -> str:
-    if (root / "ablation").is_dir():
-        return f"measured by `emohead ablate`: {root / 'ablation'}"
-    return f"not measured: run `emohead ablate {store} --out {root / 'ablation'}`"
 
 
 def _width_rows(snapshot: Snapshot, config: EvaluateConfig) -> list[dict[str, Any]]:

@@ -150,13 +150,3 @@ def function_rows(clips: Sequence[Scored], sides: Sequence[float]) -> Rows:
         {"function": name, "EmoHead (quoted)": said, "this run": told}
         for name, told in zip(quoted.FUNCTIONS, here, strict=True)
     ]
-
-
-def quoted_rows(table: Sequence[quoted.Quoted], ours: str) -> Rows:
-    """Tables IV and VI as quoted, with where this project's own rows are."""
-    columns = list(dict.fromkeys(c for row in table for c in row.figures))
-    rows: Rows = [
-        {"setting": f"{row.method} (quoted)"} | {c: row.figures.get(c, "–") for c in columns}
-        for row in table
-    ]
-    return [*rows, {"setting": "this project", **dict.fromkeys(columns, ours)}]

@@ -53,10 +53,10 @@ def test_every_command_that_prints_a_result_prints_it_as_json_too() -> None:
     assert mute <= INTERACTIVE
 
 
-def test_readme_and_recipes_name_commands_and_options_that_exist() -> None:
+def test_readme_and_docs_name_commands_and_options_that_exist() -> None:
     found = dict(commands())
     heads = {path.split()[0] for path in found}
-    for document in (ROOT / "README.md", ROOT / "docs" / "data-engineers.md"):
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         code = False
         for line in document.read_text(encoding="utf-8").splitlines():
             code ^= line.startswith("```")

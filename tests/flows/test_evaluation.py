@@ -14,9 +14,12 @@ import pytest
 
 from flows.errors import NothingToDo
 from flows.evaluation import quoted
-from flows.evaluation.against import comparison, read_cells
-from flows.evaluation.clips import file_name
+from flows.evaluation.ablations import PLACES, ablations_of, beside_ablations
+from flows.evaluation.against import comparison
+from flows.evaluation.clips import Made, file_name, generated_in
 from flows.evaluation.folders import measure_folders
+from flows.evaluation.page import write_page
+from flows.evaluation.side_by_side import Run, read_run, side_by_side, with_names
 from flows.evaluation.tables import Scored, beside, clip_rows, mean_rows
 from render.metrics.catalogue import CATALOGUE
 from render.metrics.measured import Measured, not_measured
@@ -149,11 +152,135 @@ def test_a_comparison_is_clip_by_clip() -> None:
 
 def test_another_run_must_be_an_evaluation(tmp_path: Path) -> None:
     with pytest.raises(NothingToDo, match="run `emohead evaluate` there first"):
-        read_cells(tmp_path)
+        read_run(tmp_path)
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps({"tables": {}}))
+    path = tmp_path / "evaluation" / "evaluation.json"
+    path.write_text(json.dumps({"tables": {}}))
     with pytest.raises(NothingToDo, match="no figures by clip"):
-        read_cells(tmp_path)
+        read_run(tmp_path)
+    means = [{"metric": "FID", "generated": "30.900"}]
+    told = {"system": "moee", "tables": {"means": means}, "cells": cells(a=1.0)}
+    path.write_text(json.dumps(told))
+    run = read_run(tmp_path)
+    assert (run.name, run.folder, run.sets) == ("moee", path.parent, {"FID": "30.900"})
+
+
+def run(name: str, **values: float) -> Run:
+    return Run(name, Path(name), cells(**values), {}, {"FID": f"FID of {name}"})
+
+
+def test_systems_stand_side_by_side_on_the_clips_all_of_them_spoke() -> None:
+    best = run("emohead", a=30.0, b=27.0, c=33.0, d=99.0)
+    worse = run("moee", a=28.0, b=26.0, c=30.0)
+    worst = run("emodiffhead", a=20.0, b=22.0, c=24.0)
+    rows = {row["metric"]: row for row in side_by_side([best, worse, worst])}
+    psnr = rows["PSNR [dB]"]
+    assert psnr["emohead"].startswith("30.000 [")  # the clip that others did not speak is left out
+    assert psnr["moee"].startswith("28.000 [")
+    assert psnr["emodiffhead"] == "22.000 [20.000, 24.000]"
+    assert (psnr["ahead"], psnr["clips"]) == ("emohead", 3)
+    assert rows["LPIPS"]["moee"] == "not measured: no lpips"
+    assert rows["FID"]["moee"].startswith("not measured: the runs spoke other clips")
+    near = run("moee", a=29.0, b=28.0, c=33.0)
+    (row, *_) = side_by_side([run("emohead", a=30.0, b=27.0, c=33.0), near])
+    assert row["ahead"] == "no difference can be seen"
+    same = [run("emohead", a=30.0), run("moee", a=30.0)]
+    rows = {row["metric"]: row for row in side_by_side(same)}
+    assert rows["PSNR [dB]"]["ahead"] == "all the same"
+    assert rows["FID"]["moee"] == "FID of moee"
+    one = side_by_side([run("emohead", a=30.0), run("moee", a=20.0)])[0]
+    assert one["ahead"] == "one clip: nothing can be said"
+    with pytest.raises(NothingToDo, match=r"no clip was spoken by all .*emohead 1, moee 1 clips"):
+        side_by_side([run("emohead", a=1.0), run("moee", z=1.0)])
+
+
+def test_runs_of_one_system_are_told_apart() -> None:
+    mine, moee, old = with_names(run("emohead", a=1.0), [run("moee"), run("emohead")])
+    assert (mine.name, moee.name, old.name) == ("emohead, this run", "moee", "emohead, emohead")
+
+
+def test_the_page_shows_the_same_clip_by_every_run(tmp_path: Path) -> None:
+    out, other = tmp_path / "evaluation", tmp_path / "evaluation-moee"
+    made = [
+        Made(name, "iris", "happy", generated_in(out, name), out / f"{name}.mp4")
+        for name in ("both", "mine only")
+    ]
+    there = [path for clip in made for path in (clip.generated, clip.reference)]
+    for path in [*there, generated_in(other, "both")]:
+        assert path is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    runs = [Run("moee", other, {})]
+    page = write_page(out, "T", "", made, [], "emohead", runs).read_text("utf-8")
+    assert page.count("<video") == 3 + 2
+    assert "emohead, moee, recorded" in page
+    assert f'src="../evaluation-moee/clips/{file_name("both")}/generated.mp4#' in page
+
+
+def ablation(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "ablation.csv").write_text(
+        "group,row,seed,steps,RMSE,jaw r,target side\n"
+        "alignment,without,0,300,0.6,0.4,0.5\n"
+        "alignment,without,1,300,0.8,0.4,0.7\n"
+        "rho,ρ = 0.2,0,300,0.5,,0.1\n"
+        "experts,MoEE,0,300,0.9,0.1,0.2\n",
+        "utf-8",
+    )
+    losses = [
+        {"losses": "photo", "psnr": 20.0, "m_lmd": 2.5},
+        {"losses": "both", "psnr": 21.0, "ssim": 0.5, "m_lmd": 2.0, "f_lmd": 3.0},
+        {"losses": "cord", "not measured": "clip_rn50 is not here: get it from elsewhere"},
+    ]
+    (folder / "losses.json").write_text(json.dumps(losses))
+    return folder
+
+
+def test_ablations_stand_beside_the_papers_figures(tmp_path: Path) -> None:
+    found = ablations_of([ablation(tmp_path / "x")], tmp_path, "store")
+    rows = {row["setting"]: row for row in beside_ablations(quoted.TABLE_4, found)}
+    row = rows["without audio expression alignment"]
+    assert row["M-LMD (quoted)"] == "1.149"
+    assert row["here: RMSE"] == "0.700 ± 0.141"
+    assert row["here: jaw r"] == "0.400 ± 0.000"
+    assert row["note"] == "2 seeds, 300 steps"
+    assert rows["FaceVerse"]["note"] == "not measured: no such row here"
+    assert rows["d = 256"]["note"] == "not measured: row 'd' was not asked for"
+    assert rows["experts: MoEE (here only)"]["here: RMSE"] == "0.900"
+    rows = {row["setting"]: row for row in beside_ablations(quoted.TABLE_6, found)}
+    assert (rows["rho = 0.2"]["here: RMSE"], rows["rho = 0.2"]["RMSE (MEAD) (quoted)"]) == (
+        "0.500",
+        "0.35",
+    )
+    assert rows["rho = 0.2"]["here: jaw r"] == "not measured"
+    assert rows["L_cord and L_shape"]["here: M-LMD"] == "2.000"
+    assert rows["weights 1, 1e-3, 1e-9"]["here: PSNR"] == "21.000"
+    assert rows["weights 1, 1e-2, 1e-8"]["note"] == "not measured: no such row here"
+    cord = rows["L_cord and L_shape, first row (ticks lost)"]
+    assert cord["note"] == "not measured: clip_rn50 is not here"
+    assert rows["losses: photo (here only)"]["here: PSNR"] == "20.000"
+    assert not any("experts" in name for name in rows)
+
+
+def test_every_place_is_a_row_of_the_paper_and_of_ours() -> None:
+    from flows.ablate_head import ROWS
+    from models.ablation_rows import GROUPS
+
+    ours = {(group, row.name) for group, rows in GROUPS.items() for row in rows}
+    ours |= {("losses", name) for name in ROWS}
+    assert set(PLACES.values()) <= ours
+    assert set(PLACES) <= {row.method for row in (*quoted.TABLE_4, *quoted.TABLE_6)}
+
+
+def test_where_no_ablation_lies_the_command_is_named(tmp_path: Path) -> None:
+    rows = beside_ablations(quoted.TABLE_6, ablations_of([], tmp_path, "s"))
+    assert rows[0]["note"] == f"not measured: run `emohead ablate s --out {tmp_path}/ablation`"
+    assert f"--head IDENTITY --out {tmp_path}/losses`" in rows[4]["note"]
+    with pytest.raises(NothingToDo, match=r"holds neither ablation\.csv nor losses\.json"):
+        ablations_of([tmp_path], tmp_path, "s")
+    ablation(tmp_path / "ablation")  # found unasked
+    rows = beside_ablations(quoted.TABLE_6, ablations_of([], tmp_path, "s"))
+    assert rows[5]["here: RMSE"] == "0.500"
 
 
 def test_clip_ids_become_file_names() -> None:

@@ -38,6 +38,7 @@ def config(clips: Path, out: Path, speech: Path, **more: object) -> MainJobConfi
     return MainJobConfig.model_validate(base | QUICK | more)
 
 
+@pytest.mark.usefixtures("warm")
 def test_videos_become_a_speaking_head_and_a_second_run_computes_nothing(
     sample_clips: Path, short_speech: Path, tmp_path: Path
 ) -> None:
@@ -99,7 +100,7 @@ def test_videos_become_a_speaking_head_and_a_second_run_computes_nothing(
     assert len(clips) + len(reasons) == 1
     if clips:
         assert clips[0]["PSNR [dB]"] > 5
-        repeated = call(evaluate, judged.model_copy(update={"against": out / "e"}))
+        repeated = call(evaluate, judged.model_copy(update={"against": (out / "e",)}))
         assert repeated["reused"] == 1
         assert repeated["tables"]["against"][0]["verdict"] == "the same"
     (head,) = scored["tables"]["heads"]
