@@ -144,7 +144,7 @@ class PortraitDrawer:
                 ) from error
             saved = read(self.path)
             picture, whose = self._picture(learnt, saved.training.network.size)
-            self._shot = Shot(portrait_of(saved), saved, picture, whose)
+            self._shot = Shot(portrait_of(saved), saved.training.noise, picture, whose)
         return self._shot
 
     def _picture(self, learnt: list[str], size: int) -> tuple[UInt8[np.ndarray, "s s 3"], str]:
