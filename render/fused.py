@@ -14,12 +14,16 @@ from render.errors import BackendError
 from render.expression_grid import DISPLACEMENT_SCALE
 from render.field import N_DENSITY, Field
 from render.kernels.adam import adam
-from render.kernels.field_tile import FieldArrays, Tile
+from render.kernels.field_tile import FieldArrays, Sheet, Tile
 from render.kernels.rays import density_at, render_rays, train_rays
 from render.threads import default_threads, run_slices
 
 TILE = 256
-"""Points of a tile: about 0.4 MB of scratch a thread, which stays in the second-level cache."""
+"""Points of a tile."""
+_TILES = 48
+"""Tiles of a sheet: the points whose hash features are computed level by level (5 MB a thread)."""
+_WIDTH = TILE + 16
+"""Columns of its buffers: rows a power of two apart would crowd into few sets of the cache."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class FusedField:
             p.data = torch.from_numpy(self.theta[at : at + p.numel()]).view(shape)
             at += p.numel()
         self._tiles = [make_tile(field) for _ in range(self.threads)]
+        self._sheets: list[Sheet] = []
         self._grads: np.ndarray | None = None
 
     def compile(self) -> None:
@@ -165,6 +170,8 @@ class FusedField:
         """
         if seen is None:
             seen = np.zeros((self.threads, *occupied.shape), np.float32)
+        if not self._sheets:
+            self._sheets = [make_sheet(self.field) for _ in range(self.threads)]
         arrays = self.arrays()
         transposed = tuple(np.ascontiguousarray(w.T) for w in arrays.weights)
         stats = np.zeros((self.threads, 4), np.float64)
@@ -203,6 +210,7 @@ class FusedField:
                 arrays,
                 transposed,
                 self._tiles[thread],
+                self._sheets[thread],
                 d_table,
                 d_grid,
                 d_weights,
@@ -303,24 +311,43 @@ def make_tile(field: Field) -> Tile:
     f4 = np.float32
     widths = [width for _, width in config.widths()] + [4]
     return Tile(
-        x=np.zeros((3, TILE), f4),
-        canonical=np.zeros((3, TILE), f4),
-        d_canonical=np.zeros((3, TILE), f4),
-        ray=np.zeros(TILE, np.int32),
+        x=np.zeros((3, _WIDTH), f4),
+        canonical=np.zeros((3, _WIDTH), f4),
+        d_canonical=np.zeros((3, _WIDTH), f4),
+        ray=np.zeros(_WIDTH, np.int32),
         ts=np.zeros(TILE, f4),
-        corners=np.zeros((config.grid.levels, 8, TILE), np.int32),
-        fraction=np.zeros((config.grid.levels, 3, TILE), f4),
-        expression=np.zeros((channels, TILE), f4),
-        d_expression=np.zeros((channels, TILE), f4),
+        corners=np.zeros((8, _WIDTH), np.int32),
+        fraction=np.zeros((3, _WIDTH), f4),
+        expression=np.zeros((channels, _WIDTH), f4),
+        d_expression=np.zeros((channels, _WIDTH), f4),
         row=np.zeros(channels * config.coefficients, f4),
-        inputs=tuple(np.zeros((w, TILE), f4) for w in widths),
-        d_inputs=tuple(np.zeros((w, TILE), f4) for w in widths),
+        inputs=tuple(np.zeros((w, _WIDTH), f4) for w in widths),
+        d_inputs=tuple(np.zeros((w, _WIDTH), f4) for w in widths),
         optical=np.zeros(TILE, f4),
         passed=np.zeros(TILE, f4),
         weights=np.zeros(TILE, f4),
         d_weights=np.zeros(TILE, f4),
         through=np.zeros(TILE, f4),
         d_optical=np.zeros(TILE, f4),
+    )
+
+
+def make_sheet(field: Field) -> Sheet:
+    """What one thread keeps between the passes of a training step."""
+    f4 = np.float32
+    places = (_TILES, 3, _WIDTH)
+    inputs = (_TILES, field.config.widths()[0][1], _WIDTH)
+    return Sheet(
+        x=np.zeros(places, f4),
+        canonical=np.zeros(places, f4),
+        d_canonical=np.zeros(places, f4),
+        ray=np.zeros((_TILES, _WIDTH), np.int32),
+        ts=np.zeros((_TILES, TILE), f4),
+        inputs=np.zeros(inputs, f4),
+        d_inputs=np.zeros(inputs, f4),
+        points=np.zeros(_TILES, np.int64),
+        rays=np.zeros((_TILES, 2), np.int64),
+        first=np.zeros((_TILES, TILE + 1), np.int32),
     )
 
 

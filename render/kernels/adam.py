@@ -4,6 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
+from render.kernels.adam_vectors import adam_vectors
 from render.kernels.jit import kernel
 
 _BLOCK = 2048
@@ -52,17 +53,21 @@ def adam(
             for i in range(begin, end):
                 sum_of[i] += other[i]
                 other[i] = 0.0
-        for i in range(begin, end):
+        whole = begin + (end - begin) // 8 * 8
+        adam_vectors(
+            begin, whole, theta, sum_of, first, second, c1, c2, r, root, eps, shrink, sparse
+        )
+        for i in range(whole, end):
             g = sum_of[i]
             sum_of[i] = 0.0
-            # Whether to move, as a factor: a branch would keep the loop from being vectorised.
-            on = np.float32(g != 0.0) if sparse else np.float32(1.0)
-            m = first[i] + on * c1 * (g - first[i])
-            v = second[i] + on * c2 * (g * g - second[i])
+            if g == 0.0 and sparse:
+                continue
+            m = first[i] + c1 * (g - first[i])
+            v = second[i] + c2 * (g * g - second[i])
             first[i] = m
             second[i] = v
             w = theta[i]
-            theta[i] = w - on * (shrink * w + r * m / (np.sqrt(v) * root + eps))
+            theta[i] = w - (shrink * w + r * m / (np.sqrt(v) * root + eps))
     if e1 > 0.0:
         for i in range(lo, hi):
             ema[i] += e1 * (theta[i] - ema[i])

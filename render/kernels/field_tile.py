@@ -11,14 +11,15 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 
 from render.kernels.expression_tile import expression, expression_grad
-from render.kernels.hash_tile import encode, encode_grad
+from render.kernels.hash_tile import encode
 from render.kernels.jit import kernel
 from render.kernels.mlp_tile import (
+    clear_behind,
     exponential,
     linear,
+    linear_gated,
+    linear_relu,
     linear_weight_grad,
-    relu,
-    relu_grad,
 )
 
 
@@ -56,6 +57,7 @@ class Tile(NamedTuple):
     ray: np.ndarray
     ts: np.ndarray
     corners: np.ndarray
+    """[8, T] of one level."""
     fraction: np.ndarray
     expression: np.ndarray
     d_expression: np.ndarray
@@ -70,10 +72,55 @@ class Tile(NamedTuple):
     d_optical: np.ndarray
 
 
+class Sheet(NamedTuple):
+    """What is kept of many tiles [tiles, ...] between the passes of a training step."""
+
+    x: np.ndarray
+    canonical: np.ndarray
+    d_canonical: np.ndarray
+    ray: np.ndarray
+    ts: np.ndarray
+    inputs: np.ndarray
+    """The density net's."""
+    d_inputs: np.ndarray
+    points: np.ndarray
+    """How many points a tile has."""
+    rays: np.ndarray
+    """How many rays, and the first's number [tiles, 2]."""
+    first: np.ndarray
+    """Where each ray begins [tiles, T + 1]."""
+
+
 @kernel
 @no_type_check
-def density(field: FieldArrays, tile: Tile, alpha: np.ndarray, step: float, n: int) -> None:
-    """Optical depth σ δ of tile.x to tile.optical; geometry features to the colour net's input."""
+def tile_of(sheet: Sheet, scratch: Tile, t: int) -> Tile:
+    """Tile t of a sheet; everything else is one scratch memory for all."""
+    return Tile(
+        sheet.x[t],
+        sheet.canonical[t],
+        sheet.d_canonical[t],
+        sheet.ray[t],
+        sheet.ts[t],
+        scratch.corners,
+        scratch.fraction,
+        scratch.expression,
+        scratch.d_expression,
+        scratch.row,
+        (sheet.inputs[t],) + scratch.inputs[1:],  # noqa: RUF005 (numba)
+        (sheet.d_inputs[t],) + scratch.d_inputs[1:],  # noqa: RUF005
+        scratch.optical,
+        scratch.passed,
+        scratch.weights,
+        scratch.d_weights,
+        scratch.through,
+        scratch.d_optical,
+    )
+
+
+@kernel
+@no_type_check
+def deform(field: FieldArrays, tile: Tile, alpha: np.ndarray, n: int) -> None:
+    """Canonical places of tile.x, and what the density net reads beside their hash features."""
     x = tile.x
     at = tile.canonical
     first = tile.inputs[0]
@@ -94,15 +141,42 @@ def density(field: FieldArrays, tile: Tile, alpha: np.ndarray, step: float, n: i
         for a in range(3):
             for p in range(n):
                 at[a, p] = x[a, p]
-    encode(at, field.table, field.geometry, field.scales, n, tile.corners, tile.fraction, first)
     if field.direct:
         for k in range(alpha.shape[1]):
             for p in range(n):
                 first[row_at + k, p] = alpha[tile.ray[p], k]
+
+
+@kernel
+@no_type_check
+def density(field: FieldArrays, tile: Tile, alpha: np.ndarray, step: float, n: int) -> None:
+    """Optical depth σ δ of tile.x to tile.optical; geometry features to the colour net's input."""
+    deform(field, tile, alpha, n)
+    encode(
+        tile.canonical,
+        field.table,
+        field.geometry,
+        field.scales,
+        n,
+        tile.corners,
+        tile.fraction,
+        tile.inputs[0],
+    )
+    density_net(field, tile, step, n)
+
+
+@kernel
+@no_type_check
+def density_net(field: FieldArrays, tile: Tile, step: float, n: int) -> None:
+    """The same of inputs that are there."""
+    first = tile.inputs[0]
+    clear_behind(first, first.shape[0], n)
     for m in range(field.n_density):
-        linear(field.weights[m], tile.inputs[m], tile.inputs[m + 1], n)
+        w = field.weights[m]
         if m < field.n_density - 1:
-            relu(tile.inputs[m + 1], n)
+            linear_relu(w, tile.inputs[m], tile.inputs[m + 1], n)
+        else:
+            linear(w, tile.inputs[m], tile.inputs[m + 1], w.shape[0], n)
     raw = tile.inputs[field.n_density][0]
     optical = tile.optical
     for p in range(n):
@@ -122,11 +196,14 @@ def colour(field: FieldArrays, tile: Tile, harmonics: np.ndarray, n: int) -> Non
     for k in range(harmonics.shape[1]):
         for p in range(n):
             middle[geometry + k, p] = harmonics[tile.ray[p], k]
+    clear_behind(middle, middle.shape[0], n)
     last = len(field.weights) - 1
     for m in range(field.n_density, last + 1):
-        linear(field.weights[m], tile.inputs[m], tile.inputs[m + 1], n)
+        w = field.weights[m]
         if m < last:
-            relu(tile.inputs[m + 1], n)
+            linear_relu(w, tile.inputs[m], tile.inputs[m + 1], n)
+        else:
+            linear(w, tile.inputs[m], tile.inputs[m + 1], w.shape[0], n)
     for channel in range(3):
         out = tile.inputs[last + 1][channel]
         for p in range(n):
@@ -138,19 +215,18 @@ def colour(field: FieldArrays, tile: Tile, harmonics: np.ndarray, n: int) -> Non
 
 @kernel
 @no_type_check
-def backward(
+def backward_nets(
     field: FieldArrays,
     tile: Tile,
-    alpha: np.ndarray,
     transposed: tuple[np.ndarray, ...],
-    d_table: np.ndarray,
-    d_grid: np.ndarray,
     d_weights: tuple[np.ndarray, ...],
+    with_codes: bool,
     n: int,
 ) -> None:
-    """Add all parameter gradients.
+    """Add the matrices' gradients; those of the density net's inputs go to tile.d_inputs[0].
 
     On entry tile.d_optical holds d loss / d (σ δ) and the last d_inputs buffer d loss / d colour.
+    with_codes: the gradient of the colour net's last inputs is wanted, too.
     """
     last = len(field.weights) - 1
     for channel in range(3):
@@ -158,40 +234,44 @@ def backward(
         g = tile.d_inputs[last + 1][channel]
         for p in range(n):
             g[p] *= c[p] * (np.float32(1.0) - c[p])
+    clear_behind(tile.d_inputs[last + 1], 4, n)
+    # What the density net's first layer reads from parameters: hash and ambient features, not α.
+    learned = field.geometry.shape[0] * field.table.shape[1]
+    if field.res > 0:
+        learned += tile.expression.shape[0] - 3
     for m in range(last, -1, -1):
         # The last colour matrix has a fourth, unused row (widths are multiples of four): no
         # gradient.
-        linear_weight_grad(tile.d_inputs[m + 1], tile.inputs[m], d_weights[m], n)
-        if m > 0 or field.table.shape[0] > 0:
-            linear(transposed[m], tile.d_inputs[m + 1], tile.d_inputs[m], n)
+        dy = tile.d_inputs[m + 1]
+        dx = tile.d_inputs[m]
+        linear_weight_grad(dy, tile.inputs[m], d_weights[m], n)
         if m == field.n_density:
-            g = tile.d_inputs[m][0]
+            rows = transposed[m].shape[0] if with_codes else field.weights[m - 1].shape[0]
+            linear(transposed[m], dy, dx, rows, n)
+            g = dx[0]
             for p in range(n):
                 g[p] += tile.d_optical[p] * tile.optical[p]
         elif m > 0:
-            relu_grad(tile.inputs[m], tile.d_inputs[m], n)
-    moved = field.res > 0
-    encode_grad(
-        tile.d_inputs[0],
-        field.table,
-        field.scales,
-        n,
-        tile.corners,
-        tile.fraction,
-        d_table,
-        tile.d_canonical,
-        moved,
-    )
-    if moved:
-        for a in range(3):
-            at, d = tile.canonical[a], tile.d_canonical[a]
-            out = tile.d_expression[a]
-            for p in range(n):
-                inside = at[p] > 0.0 and at[p] < 1.0
-                out[p] = np.float32(field.displacement) * d[p] if inside else np.float32(0.0)
-        row_at = field.geometry.shape[0] * field.table.shape[1]
-        for channel in range(3, tile.expression.shape[0]):
-            for p in range(n):
-                tile.d_expression[channel, p] = tile.d_inputs[0][row_at, p]
-            row_at += 1
-        expression_grad(tile.d_expression, tile.x, alpha, tile.ray, field.res, n, tile.row, d_grid)
+            linear_gated(transposed[m], dy, dx, tile.inputs[m], n)
+        else:
+            linear(transposed[m], dy, dx, (learned + 3) // 4 * 4, n)
+
+
+@kernel
+@no_type_check
+def backward_expression(
+    field: FieldArrays, tile: Tile, alpha: np.ndarray, d_grid: np.ndarray, n: int
+) -> None:
+    """Add the expression grid's gradient for tile.d_canonical and tile.d_inputs[0]."""
+    for a in range(3):
+        at, d = tile.canonical[a], tile.d_canonical[a]
+        out = tile.d_expression[a]
+        for p in range(n):
+            inside = at[p] > 0.0 and at[p] < 1.0
+            out[p] = np.float32(field.displacement) * d[p] if inside else np.float32(0.0)
+    row_at = field.geometry.shape[0] * field.table.shape[1]
+    for channel in range(3, tile.expression.shape[0]):
+        for p in range(n):
+            tile.d_expression[channel, p] = tile.d_inputs[0][row_at, p]
+        row_at += 1
+    expression_grad(tile.d_expression, tile.x, alpha, tile.ray, field.res, n, tile.row, d_grid)

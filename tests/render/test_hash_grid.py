@@ -9,7 +9,7 @@ import torch
 from render.errors import BackendError, ConfigError
 from render.hash_grid import HashGrid, resolve_backend
 from render.hash_grid_config import HashGridConfig, grid_geometry
-from render.kernels.hash_tile import encode, encode_grad
+from render.kernels.hash_tile import encode, encode_grad_level
 
 PRIMES = [1, 2654435761, 805459861]
 
@@ -119,18 +119,23 @@ def test_tile_kernels_equal_the_loop_and_the_point_kernels(config: HashGridConfi
     n, tile = len(x), 256
     rng = np.random.default_rng(1)
     table = rng.normal(size=(geometry.total, config.features)).astype(np.float32)
-    index = np.zeros((config.levels, 8, tile), np.int32)
-    fraction = np.zeros((config.levels, 3, tile), np.float32)
+    index = np.zeros((8, tile), np.int32)
+    fraction = np.zeros((3, tile), np.float32)
     out = np.zeros((config.width, tile), np.float32)
     across = np.zeros((3, tile), np.float32)
     across[:, :n] = x.T
-    encode(across, table, geometry.packed(), geometry.scales, n, index, fraction, out)
+    packed, scales = geometry.packed(), geometry.scales
+    encode(across, table, packed, scales, n, index, fraction, out)
     wanted = np.array([loop(p, table.reshape(-1), config) for p in x])
     np.testing.assert_allclose(out[:, :n].T, wanted, atol=3e-4)
 
     pull = rng.normal(size=(config.width, tile)).astype(np.float32)
     d_table, d_x = np.zeros_like(table), np.zeros((3, tile), np.float32)
-    encode_grad(pull, table, geometry.scales, n, index, fraction, d_table, d_x, True)
+    scratch = (index, fraction)
+    for level in range(config.levels):
+        encode_grad_level(
+            level, across, pull, table, packed, scales, n, *scratch, d_table, d_x, True
+        )
     exact = HashGrid(config, "numba")
     with torch.no_grad():
         exact.params.copy_(torch.from_numpy(table.reshape(-1)))
