@@ -112,7 +112,10 @@ def test_numba_gradients_equal_torch_in_float64(config: HashGridConfig) -> None:
     np.testing.assert_allclose(x32.grad, x64.grad, atol=2e-2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("config", [c for c in CONFIGS if c.dimensions == 3], ids=str)
+EIGHT = HashGridConfig(2, 8, 9, base_resolution=7, growth=1.6)
+
+
+@pytest.mark.parametrize("config", [*(c for c in CONFIGS if c.dimensions == 3), EIGHT], ids=str)
 def test_tile_kernels_equal_the_loop_and_the_point_kernels(config: HashGridConfig) -> None:
     geometry = grid_geometry(config)
     x = points(config)
