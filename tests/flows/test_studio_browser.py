@@ -106,17 +106,25 @@ def test_a_slider_moves_the_face_by_the_keyboard(seen: Seen):
     margin = seen.page.locator(".meter + .value").first  # of happy
     before = float(margin.inner_text())
     picture = seen.page.locator("#face").evaluate("c => c.toDataURL()")
-    seen.page.locator(".q-slider__track-container").first.focus()  # what the tab key reaches
-    for _ in range(10):
+    slider = seen.page.get_by_role("slider", name="Step towards happy")
+    slider.focus()
+    for _ in range(10):  # as fast as a key that is held down, and faster
         seen.page.keyboard.press("ArrowRight")
     seen.page.wait_for_function(
         f"Math.abs(+document.querySelector('.meter + .value').textContent - {before} - 1) < 0.02"
     )
+    assert slider.input_value() == "1"
     assert seen.page.locator("#face").evaluate("c => c.toDataURL()") != picture
     seen.page.get_by_role("button", name="Rest").click()
     seen.page.wait_for_function(
         f"Math.abs(+document.querySelector('.meter + .value').textContent - {before}) < 0.02"
     )
+    assert slider.input_value() == "0"
+    slider.focus()
+    seen.page.keyboard.press("End")
+    seen.page.get_by_text("+6.0").wait_for()
+    seen.page.keyboard.press("Tab")
+    assert seen.page.evaluate("document.activeElement.ariaLabel") == "Step towards sad"
 
 
 def test_a_head_of_no_use_says_so(seen: Seen):

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
@@ -74,28 +75,21 @@ def _sliders(desk: Desk, face: Face) -> None:
     with ui.element("div").classes("three"):
         with ui.element("section").classes("sheet").props('aria-label="Steps along the normals"'):
             markup("<h2>Step along each normal</h2>")
-            sliders: dict[str, ui.slider] = {}
+            sliders: dict[str, ui.element] = {}
             for tag in steps:
                 with ui.element("div").classes("slide"):
                     ui.label(tag)
-                    slider = ui.slider(min=-FURTHEST, max=FURTHEST, step=0.1, value=0.0)
-                    slider.props(f'aria-label="Step towards {tag}"').mark(f"slide-{tag}")
-                    slider.on(
-                        "update:model-value",
-                        lambda event, tag=tag: step(tag, float(event.args)),
-                        throttle=0.05,
-                    )
-                    sliders[tag] = slider
+                    sliders[tag] = _slider(f"Step towards {tag}", partial(step, tag))
                     values[tag] = ui.label("+0.0").classes("value")
 
             def recorded(tag: str) -> None:
-                for name, slider in sliders.items():
-                    steps[name] = 0.0
-                    slider.set_value(0.0)
+                steps.update(dict.fromkeys(steps, 0.0))
                 if tag:
                     missing = face.planes.plane(tag).margin - face.margins(face.at_rest)[tag]
                     steps[tag] = round(min(max(missing, -FURTHEST), FURTHEST), 1)
-                    sliders[tag].set_value(steps[tag])
+                for name, slider in sliders.items():
+                    place = f"document.getElementById('{slider.html_id}')"
+                    ui.run_javascript(f"{place}.value = {steps[name]}")
                 follow()
 
             with ui.element("div").classes("row"):
@@ -147,6 +141,26 @@ def _sliders(desk: Desk, face: Face) -> None:
 
         ui.timer(0.08, render)
     follow()
+
+
+def _slider(label: str, moved: Callable[[float], None]) -> ui.element:
+    """The browser's own slider: arrow keys, page keys, home and end move it, and readers name it.
+
+    Its place is told to the server and never told back: an echo of where it was some keys ago would
+    pull a slider back whose key is held down (Quasar's does that, and ui.slider is Quasar's).
+    """
+    slider = ui.element("input").classes("step")
+    # An attribute (^), not the property: Vue would set that again whenever the page changes. And
+    # the ends before the type: a slider without ends stands at 50, and would stay at the new end.
+    places = {"min": -FURTHEST, "max": FURTHEST, "step": 0.1, "^value": 0}
+    slider.props.update({**places, "type": "range", "autocomplete": "off", "aria-label": label})
+    slider.on(
+        "input",
+        lambda event: moved(float(event.args)),
+        js_handler="(event) => emit(event.target.value)",
+        throttle=0.05,
+    )
+    return slider
 
 
 def _meter(tag: str, margin: float) -> str:
