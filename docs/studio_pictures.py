@@ -76,9 +76,13 @@ def timeline(page: Page, address: str, folder: Path) -> None:
     page.get_by_role("button", name="Quick preview").click()
     page.wait_for_selector("#result", timeout=90_000)
     page.evaluate("document.querySelector('#result').currentTime = 1.2")
-    page.evaluate("window.scrollTo(0, 330)")
+    page.evaluate("document.querySelector('#result').controls = false")  # they cover the mark
+    bottom = page.locator("#result").evaluate("v => v.getBoundingClientRect().bottom + scrollY")
+    page.set_viewport_size({**SIZE, "height": int(bottom) + 80})
+    page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
     keep(page, "studio-timeline", folder)
+    page.set_viewport_size(SIZE)
 
 
 def dark(page: Page, address: str, folder: Path) -> None:
