@@ -1,6 +1,7 @@
 """Flow `ablate-head`: rows of table VI for the losses of the rendering module, one head a row."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 from prefect import flow
 from pydantic import Field
 
+from flows import reuse
 from flows.config_base import FlowConfig
 from flows.evaluate import markdown
 from flows.features import FeatureNames
 from flows.orchestra import call, note_text
 from flows.presets import HeadPreset, configured, head_settings
+from flows.reading import cells_key
 from flows.store_features import named
-from flows.train_head import head_clips, head_data, scores_of, train
+from flows.train_head import head_clips, head_data, head_features, scores_of, train
 from render.head_config import HeadConfig, RefineConfig
 from render.refine import Refiner
 from store import Cache
@@ -30,6 +33,11 @@ ROWS: dict[str, tuple[float, float, str]] = {
 }
 """λ_cord, λ_shape, and the paper's M-LMD / F-LMD on MEAD. Which of its two one-loss rows is which
 the paper's text has lost; the emotion scores say so."""
+
+
+CURE = re.compile(r": get it from .*?(?=; L_|$)")
+FIGURES = ("psnr", "ssim", "m_lmd", "f_lmd", "expression_ratio")
+"""What is shown of a head (`flows.train_head.scores_of`)."""
 
 
 class HeadAblationConfig(FlowConfig):
@@ -55,7 +63,8 @@ class HeadAblationConfig(FlowConfig):
 def ablate_head(config: HeadAblationConfig) -> dict[str, str]:
     """Train what the folder does not hold yet, score all, write `losses.md` and `losses.json`.
 
-    A row whose loss has no weights on this machine is not trained, and says what is missing.
+    A row that was trained from other cells or with other settings is trained anew. A row whose
+    loss has no weights on this machine is not trained, and says what is missing.
 
     Raises:
         NothingToDo: the identity has no clip with frames, parsing and pose.
@@ -67,26 +76,69 @@ def ablate_head(config: HeadAblationConfig) -> dict[str, str]:
     data = head_data(snapshot, config.dataset, clips, config.names)
     base = configured(HeadConfig, head_settings(config.preset), config.settings, "head")
     refine = base.refine or RefineConfig()
+    cells = cells_key(snapshot, config.dataset, clips, head_features(config.names))
     table: list[dict[str, Any]] = []
+    lacking: set[str] = set()
     for name in config.rows:
         cord, shape, paper = ROWS[name]
         row: dict[str, Any] = {"losses": name, "λ_cord": cord, "λ_shape": shape}
         chosen = replace(base, refine=replace(refine, cord=cord, shape=shape))
         if name == "photo":
             chosen = replace(base, refine=None)
+        row["paper: M-LMD / F-LMD"] = paper
         if missing := Refiner.missing(chosen, data):
+            lacking.update(missing)
             table.append(row | {"not measured": "; ".join(missing)})
             continue
         folder = config.out / name.replace(" ", "-")
-        if not (folder / "head.json").is_file():
-            call(train, data, chosen, folder, {"snapshot": snapshot.id, "row": name})
+        key = {"cells": cells, "settings": chosen.what()}
+        if not reuse.is_finished(folder, key):
+            reuse.start(folder, key)
+            call(train, data, chosen, folder, {"snapshot": snapshot.id, "row": name, **key})
+            reuse.finish(folder, key)
         scores = scores_of(folder, data, config.frames)
-        kept = ("psnr", "ssim", "m_lmd", "f_lmd", "expression_ratio", "pictures", "expression")
-        row |= {key: scores[key] for key in kept if key in scores}
-        table.append(row | {"paper: M-LMD / F-LMD": paper})
+        kept = (*FIGURES, "pictures", "expression")
+        table.append(row | {what: scores[what] for what in kept if what in scores})
     config.out.mkdir(parents=True, exist_ok=True)
-    text = markdown(table)
+    lines = [
+        markdown([shown(row) for row in table]),
+        *(f"\n{reason}" for reason in sorted(lacking)),
+    ]
+    text = "\n".join(lines)
     (config.out / "losses.md").write_text(text + "\n", encoding="utf-8")
     (config.out / "losses.json").write_text(json.dumps(table, indent=1, default=str))
     note_text("ablation-losses", text)
     return {kind: str(config.out / f"losses.{kind}") for kind in ("md", "json")} | {"text": text}
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as people read it: weights as the paper writes them, no figure without its reason.
+
+    >>> shown({"losses": "cord", "λ_cord": 1e-3, "λ_shape": 0.0, "not measured": "no weights"})[
+    ...     "λ_cord"
+    ... ]
+    '1e-3'
+    """
+    out = {"losses": row["losses"]}
+    out |= {name: power(row[name]) for name in ("λ_cord", "λ_shape")}
+    out |= {name: row.get(name, "not measured") for name in FIGURES}
+    out["paper: M-LMD / F-LMD"] = row.get("paper: M-LMD / F-LMD") or "no such row"
+    # How to get weights is said once, under the table.
+    parts = [row[name] for name in ("pictures", "expression") if name in row]
+    if whole := row.get("not measured"):
+        # How to get weights is said once, under the table.
+        parts.append(f"not measured: {CURE.sub('', whole)}")
+    out["note"] = "; ".join(parts)
+    return out
+
+
+def power(value: float) -> str:
+    """A weight by its power of ten.
+
+    >>> [power(v) for v in (0.0, 1e-9, 5e-3)]
+    ['0', '1e-9', '5e-3']
+    """
+    if not value:
+        return "0"
+    digits, exponent = f"{value:e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"

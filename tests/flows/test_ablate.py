@@ -11,7 +11,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from model_kit import made_clips, stored
 
 from flows.ablate import AblationFlowConfig, ablate
+from flows.ablate_head import ROWS, power, shown
 from flows.errors import NothingToDo
+from flows.evaluate import markdown
 from flows.features import FeatureNames
 from flows.orchestra import run
 from flows.train_audio_expression import training_data
@@ -51,3 +53,17 @@ def test_absent_features_are_said(tmp_path: Path) -> None:
     wordless = NAMES.model_copy(update={"text": "text/llama"})
     with pytest.raises(NothingToDo, match=r"'clips' has no token table 'text/llama'"):
         training_data(cache.snapshot(), "clips", wordless, tmp_path / "packs")
+
+
+def test_rows_of_losses_show_small_weights_and_reasons() -> None:
+    assert [power(v) for v in (0.0, 1e-9, 5e-3, 1e-2, 1.0)] == ["0", "1e-9", "5e-3", "1e-2", "1e0"]
+    cord, shape, paper = ROWS["both x 5"]
+    row = {"losses": "both x 5", "λ_cord": cord, "λ_shape": shape, "paper: M-LMD / F-LMD": paper}
+    lacking = "L_cord left out: no CLIP: get it from x; L_shape left out: no net: get it from y"
+    text = markdown([shown(row | {"not measured": lacking})])
+    assert "| both x 5 | 5e-3 | 5e-9 | not measured |" in text
+    assert text.endswith("| not measured: L_cord left out: no CLIP; L_shape left out: no net |")
+    # A head whose landmarks nobody could find still has its pictures' figures.
+    told = shown(row | {"psnr": 20.0, "ssim": 0.9, "expression": "not measured: no face"})
+    assert (told["psnr"], told["m_lmd"]) == (20.0, "not measured")
+    assert told["note"] == "not measured: no face"
