@@ -176,7 +176,7 @@ class Speaker:
         except EmotionError:  # no hyperplane, or no label: the network's own expression
             asked = None
             speech = speak(self.checkpoint, cells, None, self.identity)
-        return Said(speech.alpha[run], cells.audio[run], asked)
+        return Said(speech.alpha[run], cells.audio[run].astype(np.float32), asked)
 
     def _write(
         self, path: Path, frames: Any, size: int, sound: Int16[np.ndarray, " samples"] | None
