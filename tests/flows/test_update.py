@@ -24,14 +24,18 @@ def config(clips: Path, **more: object) -> UpdateConfig:
     return UpdateConfig.model_validate(base | more)
 
 
+@pytest.mark.usefixtures("warm")
 def test_update_makes_a_release_when_something_changed_and_none_when_nothing_did(
     clips: Path, sample_clips: Path
 ) -> None:
     held_back = sorted(clips.glob("iris_sad_s5.*"))
     for path in held_back:
         path.unlink()
-    first = call(update, config(clips))
+    page = clips.parent / "pages" / "quality.html"
+    first = call(update, config(clips, report=page))
     assert first["release"] == "r"
+    assert f"wrote {page}" in first["text"]
+    assert "frames/s by 2 workers" in page.read_text()
     assert first["hyperplanes"]["planes"]
     again = call(update, config(clips))
     assert (again["release"], again["snapshot"]) == (None, first["snapshot"])
