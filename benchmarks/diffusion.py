@@ -20,9 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from models.data import read_steps
+from models.label_scores import rank_correlation
 from pipeline.clock import FPS
 from pipeline.face import models
 from pipeline.face.indices import LANDMARKS
@@ -128,7 +128,7 @@ def steering(
     means = [float(np.nanmean(opening)) for opening in shown]
     seen = float(np.mean(np.isfinite(np.concatenate(shown))))
     print("asked for " + ", ".join(f"{s:g}: {m:.3f}" for s, m in zip(SHARES, means, strict=True)))
-    rank = spearmanr(SHARES, means).statistic
+    rank = rank_correlation(SHARES, means)
     print(f"  Spearman {rank:.2f}; a face is seen in {100 * seen:.0f} % of the frames")
     half = len(clip.frames) // 2
     mouth = drawn(clip.audio, np.roll(clip.expression, half, 0))

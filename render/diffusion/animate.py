@@ -97,10 +97,7 @@ def animate(
         conditions = conditions_of(
             [(audio, expression, asked)], [start - config.motion_frames], state.shape[1],
             config.audio_margin,
-        )  # fmt: skip
-        conditions = Conditions(
-            **{n: None if v is None else v.to(device) for n, v in vars(conditions).items()}
-        )
+        ).to(device)  # fmt: skip
         with torch.no_grad():
             places = _denoise(model, chain, seen, state, conditions, before, sampling, start)
             frames = to_bytes(model.codec.decode(places))

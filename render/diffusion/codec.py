@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -68,7 +68,8 @@ class LatentCodec:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
         self.hashes = weight_hashes(folder, "vae")
-        self._vae = load_pretrained(AutoencoderKL, folder).eval().requires_grad_(False)
+        # diffusers' decorated methods and outputs have no types a checker can follow.
+        self._vae: Any = load_pretrained(AutoencoderKL, folder).eval().requires_grad_(False)
         self.channels = int(self._vae.config["latent_channels"])
         self.step = 2 ** (len(self._vae.config["block_out_channels"]) - 1)
         self._scale = float(self._vae.config["scaling_factor"])

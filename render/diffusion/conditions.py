@@ -1,7 +1,7 @@
 """What a video is to show, and how the denoiser is told: tokens of every frame, and one vector."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -40,6 +40,13 @@ class Conditions:
             feels=torch.full_like(self.feels, feels),
             sees=torch.full_like(self.sees, sees),
         )
+
+    def to(self, device: str | torch.device) -> "Conditions":
+        """The same on another device."""
+        moved: dict[str, Any] = {
+            name: None if value is None else value.to(device) for name, value in vars(self).items()
+        }
+        return Conditions(**moved)
 
 
 class Told(NamedTuple):

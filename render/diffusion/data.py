@@ -162,7 +162,7 @@ def _check(clip: PortraitClip) -> None:
         raise PortraitDataError(
             f"portrait: clip {clip.clip_id}: frames of {clip.frames.shape[1:3]}; must be square"
         )
-    finite = np.isfinite(clip.audio).all(axis=1)
+    finite = np.asarray(np.isfinite(clip.audio).all(axis=1))
     if not finite.all():
         raise PortraitDataError(
             f"portrait: clip {clip.clip_id}: the sound is not finite at frame "

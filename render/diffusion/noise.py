@@ -76,6 +76,7 @@ class Chain:
                 f"portrait: {steps} sampling steps; the chain has {self.config.steps}, take 1 to "
                 "that many"
             )
+        scheduler: Any
         if name == "ddim":
             scheduler = DDIMScheduler.from_config(
                 self._scheduler.config, clip_sample=clip, clip_sample_range=1.0

@@ -67,7 +67,8 @@ class ReferenceBranch(nn.Module):
                 own[name] = _Noting(name, self._notes)
         unet.set_attn_processor(own)
         for module in (unet.conv_norm_out, unet.conv_out):
-            module.requires_grad_(False)
+            if module is not None:
+                module.requires_grad_(False)
         self.nothing_said = nn.Parameter(torch.zeros(1, 1, unet.config["cross_attention_dim"]))
 
     def forward(self, picture: Float[Tensor, "batch c h w"]) -> Seen:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,10 +218,8 @@ def on_device(batch: PortraitBatch, device: str) -> PortraitBatch:
     """The batch's tensors where the model is."""
     if device == "cpu":
         return batch
-    moved = {n: v.to(device) if isinstance(v, Tensor) else v for n, v in vars(batch).items()}
-    told = {n: None if v is None else v.to(device) for n, v in vars(batch.conditions).items()}
-    moved["conditions"] = type(batch.conditions)(**told)
-    return PortraitBatch(**moved)
+    moved = {n: v.to(device) for n, v in vars(batch).items() if isinstance(v, Tensor)}
+    return replace(batch, conditions=batch.conditions.to(device), **moved)
 
 
 def check_asked(data: PortraitData, config: PortraitTraining) -> None:

@@ -42,6 +42,7 @@ def make_unets(
         ConfigError: the folder cannot be used, or its UNet is for other channels.
     """
     hashes: dict[str, str] = {}
+    flat: Any  # diffusers says that a model may come as a tuple
     if sizes is not None:
         flat = UNet2DConditionModel.from_config(dict(sizes))
     elif config.unet is None:
@@ -64,11 +65,11 @@ def make_unets(
         motion_max_seq_length=config.frames + config.motion_frames,
     )
     with _no_false_alarm():
-        denoiser = UNetMotionModel.from_unet2d(flat, adapter)
+        denoiser: Any = UNetMotionModel.from_unet2d(flat, adapter)
     for name, module in denoiser.named_modules():
         if ".motion_modules." in name and name.endswith(".proj_out"):
-            nn.init.zeros_(module.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
     return Unets(denoiser, flat, int(flat.config["cross_attention_dim"]), hashes)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_picture_gives_the_person_expression_the_mouth_sound_the_place(
     assert middle(drawn("red", 0, 1)) > middle(drawn("red", 0, -1)) + 1
 
 
-def said(model: Portrait, clip: PortraitClip, picture: np.ndarray, **other: Tensor) -> Tensor:
+def said(model: Portrait, clip: PortraitClip, picture: np.ndarray, **other: Any) -> Tensor:
     """Output for the frames 5..8 with motion frames 3, 4."""
     told = conditions_of([(clip.audio, clip.expression, None)], [3], 6, 1)
     given = {

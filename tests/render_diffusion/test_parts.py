@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -84,7 +85,7 @@ def test_configs_survive_json_and_refuse_what_cannot_work() -> None:
     with pytest.raises(ConfigError, match="snr_floor"):
         NoiseConfig(snr_floor=0.0)
     with pytest.raises(ConfigError, match="solver 'euler' is unknown"):
-        Chain(NoiseConfig()).solver("euler", 4, True)  # type: ignore[arg-type]
+        Chain(NoiseConfig()).solver("euler", 4, True)
 
 
 def test_frames_shrink_by_area_and_never_grow() -> None:
@@ -113,10 +114,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         block_out_channels=(16, 32), layers_per_block=2, norm_num_groups=8, attention_head_dim=4,
     ).save_pretrained(base / "unet")  # fmt: skip
-    AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4, sample_size=32,
-    ).save_pretrained(base / "vae")  # fmt: skip
+    blocks: dict[str, Any] = {  # the constructor's hints are tuples of one
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "block_out_channels": (8, 8, 8, 8),
+    }
+    AutoencoderKL(**blocks, norm_num_groups=4, latent_channels=4, sample_size=32).save_pretrained(
+        base / "vae"
+    )
     return base / "unet", base / "vae"
 
 
