@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -126,7 +127,8 @@ def progress_noted(key: str, bar: Step) -> Iterator[None]:
         yield
         return
     total, told = bar.total, time.monotonic()
-    artifact = create_progress_artifact(0.0, key=key, description=bar.name)
+    # Prefect's type tells its asynchronous use, too.
+    artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=bar.name))
 
     def note(now: Step) -> None:
         nonlocal told
