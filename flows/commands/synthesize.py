@@ -89,11 +89,13 @@ def synthesize(
         ),
     ] = True,
     sampling_steps: Annotated[
-        int, typer.Option(min=1, max=1000, help="Portrait: steps of diffusion a frame.")
-    ] = 10,
+        int | None,
+        typer.Option(min=1, max=1000, help="Portrait: steps of diffusion a frame; default: 10."),
+    ] = None,
     expression_scale: Annotated[
-        float, typer.Option(min=0, max=20, help="Portrait: exaggerate expression; 1 is as told.")
-    ] = 1.0,
+        float | None,
+        typer.Option(min=0, max=20, help="Portrait: exaggerate expression; default: 1, as told."),
+    ] = None,
     system: System = "emohead",
     out: Out = OUT,
     store: Store = None,
@@ -114,11 +116,18 @@ def synthesize(
     from flows.systems import network_folder, portrait_folder
 
     drawn = draw or ("portrait" if picture or system == "emodiffhead" else "head")
-    if picture and drawn == "head":
-        raise typer.BadParameter("--picture and --draw head: a head needs no picture; give one")
-    one_shot = None
-    if drawn == "portrait":
-        one_shot = OneShot(picture=picture, steps=sampling_steps, expression_scale=expression_scale)
+    given: dict[str, Any] = {
+        "picture": picture,
+        "steps": sampling_steps,
+        "expression_scale": expression_scale,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and drawn == "head":
+        raise typer.BadParameter(
+            "--picture, --sampling-steps, --expression-scale: a head needs none of them; give "
+            "--draw portrait, or leave them out"
+        )
+    one_shot = OneShot(**given) if drawn == "portrait" else None
 
     look: dict[str, Any] = {
         "size": size,
