@@ -119,7 +119,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     tables |= {name: part.rows for name, part in parts.items()}
     for name, rows in tables.items():
         note_table(f"evaluation-{name}", rows)
-    record = {"system": config.system, "snapshot": snapshot.id, "tables": tables}
+    record: dict[str, Any] = {"system": config.system, "snapshot": snapshot.id, "tables": tables}
     record["not measured"] = missing
     if outcome is not None:
         record |= {"cells": outcome.cells(), "true": outcome.true()}

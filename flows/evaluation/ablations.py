@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -92,11 +92,12 @@ def network_cells(table: pd.DataFrame) -> dict[Key, dict[str, str]]:
     """A line a row and seed (`models.ablation_tables`) → mean ± deviation over seeds."""
     metrics = [name for name in table.columns if name not in ("group", "row", "seed", "steps")]
     found: dict[Key, dict[str, str]] = {}
-    for (group, row), lines in table.groupby(["group", "row"], sort=False):
+    for key, lines in table.groupby(["group", "row"], sort=False):
+        group, row = cast(tuple[str, str], key)
         told = {f"here: {name}": _spread(lines[name].to_numpy(np.float64)) for name in metrics}
         steps = "/".join(f"{count:,}" for count in sorted(set(lines["steps"])))
         told["note"] = f"{len(lines)} seed{'s' * (len(lines) > 1)}, {steps} steps"
-        found[str(group), str(row)] = told
+        found[group, row] = told
     return found
 
 
