@@ -47,7 +47,7 @@ MEANING = (
     "(RMSE of whitened coefficients; correlation of the mouth's opening; share of frames on the "
     "asked emotion's side of its hyperplane; mean ± deviation over seeds) and `emohead ablate "
     "--head` (held-out frames rendered from their own coefficients): the same choices, measured "
-    "otherwise."
+    "otherwise, with the sizes and steps of that ablation's preset."
 )
 
 
