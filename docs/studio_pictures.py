@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Error, Page, Playwright, sync_playwright
+from playwright.sync_api import Error, Page, Playwright, ViewportSize, sync_playwright
 
 from flows.inspection.show import record_clip, viewer
 
@@ -23,7 +23,7 @@ SOFTWARE = [
     *("--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
 ]
 """WebGL without a graphics card."""
-SIZE = {"width": 1320, "height": 860}
+SIZE = ViewportSize(width=1320, height=860)
 
 
 def keep(page: Page, name: str, folder: Path) -> None:
@@ -78,7 +78,7 @@ def timeline(page: Page, address: str, folder: Path) -> None:
     page.evaluate("document.querySelector('#result').currentTime = 1.2")
     page.evaluate("document.querySelector('#result').controls = false")  # they cover the mark
     bottom = page.locator("#result").evaluate("v => v.getBoundingClientRect().bottom + scrollY")
-    page.set_viewport_size({**SIZE, "height": int(bottom) + 80})
+    page.set_viewport_size(ViewportSize(width=SIZE["width"], height=int(bottom) + 80))
     page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
     keep(page, "studio-timeline", folder)

@@ -150,8 +150,7 @@ def evaluate(
     from flows.systems import SYSTEMS, network_folder, portrait_folder
 
     named = [one.value for one in system or [Systems.EMOHEAD]]
-    asked = [name for name in SYSTEMS if name in named]
-    asked.sort(key=named.index)
+    asked = sorted((name for name in SYSTEMS if named.count(name)), key=named.index)
     missing = [name for name in asked if not network_folder(out, name).is_dir()]
     if missing and len(asked) > 1:
         raise typer.BadParameter(

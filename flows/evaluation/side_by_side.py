@@ -98,10 +98,10 @@ def _row(key: str, metric: Metric, runs: Sequence[Run], common: Sequence[str]) -
     values = np.array(
         [[_value(run.generated[clip], key) for clip in common] for run in runs], np.float64
     )
-    measured = np.isfinite(values).any(axis=1)
+    measured = np.asarray(np.isfinite(values).any(axis=1))
     if not measured.any():
         return _none(key, runs, common)
-    used = np.isfinite(values[measured]).all(axis=0)
+    used = np.asarray(np.isfinite(values[measured]).all(axis=0))
     if not used.any():
         told = dict.fromkeys((run.name for run in runs), "not measured: in no clip by all runs")
         return {**told, "true videos": "–", "ahead": "–", "clips": 0}

@@ -12,7 +12,7 @@ from flows.cli import app
 pytestmark = pytest.mark.slow  # real encoders, trainings of a moment, real videos
 
 
-def command(*words: str | Path) -> str:
+def command(*words: object) -> str:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, (words, done.output, done.exception)
     return done.stdout
