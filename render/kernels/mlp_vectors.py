@@ -83,8 +83,9 @@ def product(typing: Any, w: Any, x: Any, y: Any, rows: Any, n: Any) -> Any:
         return None
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        of = [matrix(context, builder, *pair) for pair in zip((w, x, y), args[:3], strict=True)]
-        _multiply(builder, *of, args[3], args[4], lambda sums, _row, _column: sums)
+        pairs = zip((w, x, y), args[:3], strict=True)
+        of, come, go = [matrix(context, builder, *pair) for pair in pairs]
+        _multiply(builder, of, come, go, args[3], args[4], lambda sums, _row, _column: sums)
         return context.get_dummy_value()
 
     return types.void(w, x, y, types.intp, types.intp), write
@@ -98,13 +99,14 @@ def product_relu(typing: Any, w: Any, x: Any, y: Any, rows: Any, n: Any) -> Any:
         return None
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        of = [matrix(context, builder, *pair) for pair in zip((w, x, y), args[:3], strict=True)]
+        pairs = zip((w, x, y), args[:3], strict=True)
+        of, come, go = [matrix(context, builder, *pair) for pair in pairs]
         zero = ir.Constant(POINTS, None)
 
         def positive(sums: Any, row: Any, column: Any) -> Any:
             return builder.select(builder.fcmp_unordered(">", sums, zero), sums, zero)
 
-        _multiply(builder, *of, args[3], args[4], positive)
+        _multiply(builder, of, come, go, args[3], args[4], positive)
         return context.get_dummy_value()
 
     return types.void(w, x, y, types.intp, types.intp), write
@@ -119,14 +121,15 @@ def product_gated(typing: Any, w: Any, x: Any, y: Any, gate: Any, rows: Any, n: 
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = (w, x, y, gate)
-        *of, open_ = [matrix(context, builder, *p) for p in zip(kinds, args[:4], strict=True)]
+        pairs = zip(kinds, args[:4], strict=True)
+        of, come, go, open_ = [matrix(context, builder, *pair) for pair in pairs]
         zero = ir.Constant(POINTS, None)
 
         def gated(sums: Any, row: Any, column: Any) -> Any:
             value = load(builder, open_, row, column)
             return builder.select(builder.fcmp_ordered(">", value, zero), sums, zero)
 
-        _multiply(builder, *of, args[4], args[5], gated)
+        _multiply(builder, of, come, go, args[4], args[5], gated)
         return context.get_dummy_value()
 
     return types.void(w, x, y, gate, types.intp, types.intp), write
@@ -188,4 +191,4 @@ def _totals(builder: Any, eight: list[Any]) -> Any:
         joined(a, b, [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15])
         for a, b in zip(pairs[::2], pairs[1::2], strict=True)
     ]
-    return joined(*fours, [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
+    return joined(fours[0], fours[1], [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
