@@ -147,11 +147,12 @@ def evaluate(
     from flows.evaluate import short_text
     from flows.orchestra import run
     from flows.synthesis.one_shot import MODEL
-    from flows.systems import SYSTEMS, network_folder, portrait_folder
+    from flows.systems import SYSTEMS, System, network_folder, portrait_folder
 
-    named = [one.value for one in system or [Systems.EMOHEAD]]
-    asked = sorted((name for name in SYSTEMS if named.count(name)), key=named.index)
-    missing = [name for name in asked if not network_folder(out, name).is_dir()]
+    chosen = [one.value for one in system or [Systems.EMOHEAD]]
+    asked: list[System] = [name for name in SYSTEMS if chosen.count(name)]
+    asked.sort(key=lambda name: chosen.index(name))
+    missing: list[System] = [name for name in asked if not network_folder(out, name).is_dir()]
     if missing and len(asked) > 1:
         raise typer.BadParameter(
             f"--system {missing[0]}: {network_folder(out, missing[0])} is not there; `emohead "
