@@ -102,6 +102,7 @@ def dask_crew(spec: str, resources: Mapping[str, float] | None = None) -> Iterat
             another emohead.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)  # a line per worker otherwise
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # ClusterGone says it
     with config.set(WORKER_CONFIG):
         own = None
         if spec.partition(":")[0] in ("local", "slurm", "kubernetes"):

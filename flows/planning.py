@@ -3,7 +3,6 @@ written here."""
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import store
 from flows.config import PreprocessConfig
@@ -11,7 +10,16 @@ from pipeline.profiles import Profile, load_profile
 from pipeline.remote_scan import scan_source
 from pipeline.scan import ScanResult
 from pipeline.source import ClipSource
-from store import Cache, ClipRow, EncoderKey, FeatureSchema, Plan, Snapshot, SourceKey
+from store import (
+    Cache,
+    ClipRow,
+    EncoderKey,
+    FeatureSchema,
+    NoStoreError,
+    Plan,
+    Snapshot,
+    SourceKey,
+)
 from store.validate import validate
 
 QUARANTINED = "quarantined: "
@@ -88,9 +96,10 @@ def clip_row(source: ClipSource, frames: int, cells: dict[str, str]) -> ClipRow:
 
 def store_of(location: str) -> Cache | None:
     """The store, or None where there is none yet."""
-    if "://" not in location and not Path(location).is_dir():
+    try:
+        return Cache.open(location)
+    except NoStoreError:
         return None
-    return Cache.open(location)
 
 
 def newest(location: str) -> Snapshot | None:

@@ -2,6 +2,7 @@
 
 StoreError
 ├── LocationError      the store is not where it was looked for (create it, or correct the path)
+│   └── NoStoreError         the place can be reached, and holds none yet (run preprocessing)
 ├── SchemaError        the store and this program disagree on the form (update, migrate, replace)
 │   └── VersionError         a schema version that this program must not touch (update, migrate)
 ├── UnknownError       no such snapshot, dataset, feature or clip (look at what there is)
@@ -24,6 +25,10 @@ class StoreError(Exception):
 
 class LocationError(StoreError):
     """There is no store at the location, or it cannot be made or reached."""
+
+
+class NoStoreError(LocationError):
+    """The location can be reached and holds no store."""
 
 
 class SchemaError(StoreError):

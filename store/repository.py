@@ -19,6 +19,7 @@ from icechunk import (
 from store.errors import (
     CorruptionError,
     LocationError,
+    NoStoreError,
     SchemaError,
     StoreError,
     UnknownError,
@@ -86,7 +87,7 @@ class Cache:
                 with creation_lock(where):
                     _require(storage, where)
             elif not icechunk.Repository.exists(storage):
-                raise LocationError(
+                raise NoStoreError(
                     f"there is no store at {where}: run preprocessing to make one, or correct the "
                     "location"
                 )
@@ -247,7 +248,7 @@ def _check_folder(folder: Path, create: bool) -> None:
         raise LocationError(f"{folder} is a file, not the folder of a store: give a folder")
     if not there:
         if not create:
-            raise LocationError(
+            raise NoStoreError(
                 f"there is no store at {folder}: run preprocessing to make one, or correct the path"
             )
         try:

@@ -3,6 +3,9 @@
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ import boto3
 import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
+from server_kit import ROOT, hindered, soon
 
 from flows import dask_crew
 from flows.config import PreprocessConfig
@@ -100,3 +104,57 @@ def test_workers_killed_at_random_leave_the_store_a_calm_run_makes(
             np.testing.assert_array_equal(
                 one.read("clips", feature, clip_id), two.read("clips", feature, clip_id)
             )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_scheduler_that_dies_is_named_and_costs_what_was_not_committed(
+    sample_clips: Path, tmp_path: Path
+) -> None:
+    store = str(tmp_path / "store")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{one.getsockname()[1]}"
+    dask = [sys.executable, "-m"]
+    scheduler = subprocess.Popen(
+        [*dask, "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", "--no-show"],
+        stderr=subprocess.DEVNULL,
+    )
+    # milo's clips, the second commit, never end.
+    worker = subprocess.Popen(
+        [*dask, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"],
+        env=os.environ | hindered(tmp_path / "site", "milo", 1000.0), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    command = [
+        sys.executable, "-m", "flows.cli", "preprocess", str(sample_clips), "--store", store,
+        "--size", "128", "--feature", "audio/logmel", "--clips-per-commit", "4",
+    ]  # fmt: skip
+    try:
+        with (tmp_path / "run.log").open("w") as log:
+            run = subprocess.Popen(
+                [*command, "--cluster", address], cwd=ROOT, stdout=log, stderr=log
+            )
+
+        def committed() -> bool:
+            assert run.poll() is None, (tmp_path / "run.log").read_text()
+            return Path(store).is_dir() and any(
+                entry.message.startswith("preprocess:") for entry in Cache.open(store).log()
+            )
+
+        soon(committed, "no commit", 120)
+        scheduler.kill()
+        code = run.wait(180)
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+    told = (tmp_path / "run.log").read_text()
+    assert code == 3, told
+    assert f"the Dask scheduler {address} went away; what was committed before is safe" in told
+    assert "Traceback" not in told
+    cache = Cache.open(store)
+    assert cache.validate(read_data=True).ok
+    assert sorted(cache.snapshot().clips("clips").identity) == ["iris"] * 4
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(cache.snapshot().clips("clips")) == 8

@@ -297,3 +297,14 @@ def test_small_things(tmp_path: Path, scratch_here: Path) -> None:
         order.append("first")
     waiting.join(5)
     assert order == ["first", "second"]
+
+
+def test_a_bucket_gets_its_store_with_the_first_run(clips: Path, bucket: str) -> None:
+    config_there = PreprocessConfig.model_validate(
+        {"data": clips, "store": "s3://videos/cache", "size": 128, "features": FEATURES[:1],
+         "workers": 1}
+    )  # fmt: skip
+    assert len(plan_preprocess(config_there)[1].cells) == 4  # a plan makes nothing
+    assert not boto3.client("s3").list_objects_v2(Bucket="videos", Prefix="cache")["KeyCount"]
+    assert call(preprocess, config_there)["computed"] == 4
+    assert not plan_preprocess(config_there)[1].cells
