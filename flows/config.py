@@ -119,7 +119,7 @@ class UpdateConfig(PreprocessConfig):
     def preprocess(self) -> PreprocessConfig:
         """The part of the first stage."""
         fields = PreprocessConfig.model_fields
-        given = {name: getattr(self, name) for name in fields}
+        given: dict[str, Any] = {name: getattr(self, name) for name in fields}
         return PreprocessConfig(**given | {"report": None})  # once the hyperplanes are there
 
 
