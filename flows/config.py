@@ -120,7 +120,8 @@ class UpdateConfig(PreprocessConfig):
         """The part of the first stage."""
         fields = PreprocessConfig.model_fields
         given: dict[str, Any] = {name: getattr(self, name) for name in fields}
-        return PreprocessConfig(**given | {"report": None})  # once the hyperplanes are there
+        given["report"] = None  # once the hyperplanes are there
+        return PreprocessConfig(**given)
 
 
 class MaintainConfig(FlowConfig):
