@@ -136,10 +136,14 @@ def _run() -> int:
 
 
 def tell_failure(error: Exception) -> None:
-    """The last line of the structured log of a command that failed."""
-    from flows.telemetry.run_log import tell
+    """The last line of the structured log of a command that failed, where one is written.
 
-    tell("failed", level=logging.ERROR, reason=f"{type(error).__name__}: {error}")
+    Elsewhere the command itself says why, once.
+    """
+    from flows.telemetry.run_log import logs, tell
+
+    if logs():
+        tell("failed", level=logging.ERROR, reason=f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

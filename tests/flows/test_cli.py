@@ -56,6 +56,13 @@ def test_a_folder_that_is_not_there_is_named_with_exit_code_3(tmp_path: Path) ->
     assert "Traceback" not in result.stderr
 
 
+def test_a_reason_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    result = emohead("preprocess", str(tmp_path / "videos"), "--store", str(tmp_path / "store"))
+    assert result.returncode == 3
+    assert result.stderr.count("no videos in") == 1  # also with Prefect's log handlers in place
+
+
 def test_a_store_that_is_not_there_says_what_makes_one(tmp_path: Path) -> None:
     result = emohead("store", "info", str(tmp_path / "store"))
     assert result.returncode == 3
