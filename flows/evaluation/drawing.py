@@ -10,12 +10,21 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from flows.config import EvaluateConfig
-from flows.errors import FlowError, NothingToDo
+from flows.errors import NothingToDo
 from flows.fit_hyperplanes import read_planes
 from flows.reading import clips_with
-from flows.synthesis.driving import CALM, sampled
+from flows.synthesis.driving import sampled
 from flows.synthesis.look import OneShot
-from flows.synthesis.one_shot import MODEL, Shot, drawn, enlarged, find_portrait
+from flows.synthesis.one_shot import (
+    MODEL,
+    Shot,
+    drawn,
+    enlarged,
+    face_among,
+    find_portrait,
+    saved_in,
+    shot_of,
+)
 from flows.synthesis.provenance import file_hash
 from flows.train_audio_expression import splits_of
 from render.backdrop import TorsoLayers, background_plate
@@ -136,27 +145,11 @@ class PortraitDrawer:
 
     def _opened(self, learnt: list[str]) -> Shot:
         if self._shot is None:
-            try:
-                from render.diffusion.checkpoint import portrait_of, read
-            except ModuleNotFoundError as error:
-                raise FlowError(
-                    f"{error.name} is not installed; `pip install 'emohead[diffusion]'` brings it"
-                ) from error
-            saved = read(self.path)
-            picture, whose = self._picture(learnt, saved.training.network.size)
-            self._shot = Shot(portrait_of(saved), saved.training.noise, picture, whose)
+            saved = saved_in(self.path.parent)
+            names, dataset = self.config.names, self.config.dataset
+            size = saved.training.network.size
+            found = face_among(self.snapshot, dataset, names, learnt, size)
+            if found is None:
+                raise NothingToDo(f"no clip of {self.identity!r} that was learnt from shows a face")
+            self._shot = shot_of(saved, *found)
         return self._shot
-
-    def _picture(self, learnt: list[str], size: int) -> tuple[UInt8[np.ndarray, "s s 3"], str]:
-        """The first frame with a face of a clip that was learnt from, a calm one if there is."""
-        from render.diffusion.data import shrink
-
-        names, dataset = self.config.names, self.config.dataset
-        emotion = self.snapshot.clips(dataset).emotion
-        for clip_id in sorted(learnt, key=lambda clip: (emotion[clip] or "") not in CALM):
-            seen = np.isfinite(self.snapshot.read(dataset, names.expression, clip_id)).all(axis=1)
-            if seen.any():
-                at = int(seen.argmax())
-                frame = self.snapshot.read(dataset, names.frames, clip_id, at, at + 1)
-                return shrink(frame, size)[0], f"frame {at} of clip {clip_id}"
-        raise NothingToDo(f"no clip of {self.identity!r} that was learnt from shows a face")

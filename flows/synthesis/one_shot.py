@@ -1,6 +1,6 @@
 """From one picture: frames of the video diffusion model in the place of a head's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from models.labels import label_frames
 from store import Snapshot
 
 if TYPE_CHECKING:
+    from render.diffusion.checkpoint import SavedPortrait
     from render.diffusion.config import NoiseConfig
     from render.diffusion.portrait import Portrait
 
@@ -89,15 +90,9 @@ def opened_shot(config: SynthesizeConfig, one: OneShot, snapshot: Snapshot) -> S
         PictureError: no picture, no face in it, several.
         PortraitFolderError: a model that cannot be loaded.
     """
-    try:
-        from render.diffusion.checkpoint import portrait_of, read
-    except ModuleNotFoundError as error:
-        raise FlowError(
-            f"{error.name} is not installed; `pip install 'emohead[diffusion]'` brings it"
-        ) from error
+    saved = saved_in(config.head)
     from render.diffusion.picture import identity_picture
 
-    saved = read(config.head / MODEL)
     features = saved.state["provenance"].get("features", {})
     for part in ("audio", "expression"):
         then, now = features.get(part), getattr(config.names, part)
@@ -111,6 +106,29 @@ def opened_shot(config: SynthesizeConfig, one: OneShot, snapshot: Snapshot) -> S
         picture, whose = identity_picture(one.picture, size), str(one.picture)
     else:
         picture, whose = first_face(snapshot, config.dataset, config.names, config.identity, size)
+    return shot_of(saved, picture, whose)
+
+
+def saved_in(folder: Path) -> "SavedPortrait":
+    """The stored model of a folder.
+
+    Raises:
+        FlowError: diffusers is not installed.
+        PortraitFolderError: a model that cannot be loaded.
+    """
+    try:
+        from render.diffusion.checkpoint import read
+    except ModuleNotFoundError as error:
+        raise FlowError(
+            f"{error.name} is not installed; `pip install 'emohead[diffusion]'` brings it"
+        ) from error
+    return read(folder / MODEL)
+
+
+def shot_of(saved: "SavedPortrait", picture: UInt8[np.ndarray, "s s 3"], whose: str) -> Shot:
+    """A stored model with the face it is to draw."""
+    from render.diffusion.checkpoint import portrait_of
+
     return Shot(portrait_of(saved), saved.training.noise, picture, whose)
 
 
@@ -122,22 +140,32 @@ def first_face(
     Raises:
         NothingToDo: the identity has none; says who has.
     """
-    from render.diffusion.data import shrink
-
     table = snapshot.clips(dataset)
     usable = clips_with(snapshot, dataset, (names.frames, names.expression))
     own = [c for c in usable if table.identity[c] == identity]
-    for clip_id in sorted(own, key=lambda c: (table.emotion[c] or "") not in CALM):
-        seen = np.isfinite(snapshot.read(dataset, names.expression, clip_id)).all(axis=1)
-        if seen.any():
-            at = int(seen.argmax())
-            frame = snapshot.read(dataset, names.frames, clip_id, at, at + 1)
-            return shrink(frame, size)[0], f"frame {at} of clip {clip_id}"
+    if found := face_among(snapshot, dataset, names, own, size):
+        return found
     known = ", ".join(sorted({str(table.identity[c]) for c in usable})) or "none"
     raise NothingToDo(
         f"identity {identity!r} has no frame with a face in the store; people who do: {known}. "
         "Or give a picture of one face (--picture)"
     )
+
+
+def face_among(
+    snapshot: Snapshot, dataset: str, names: FeatureNames, clips: Sequence[str], size: int
+) -> tuple[UInt8[np.ndarray, "s s 3"], str] | None:
+    """The first frame with a face of these clips, calm ones first, and where it is."""
+    from render.diffusion.data import shrink
+
+    emotion = snapshot.clips(dataset).emotion
+    for clip_id in sorted(clips, key=lambda clip: (emotion[clip] or "") not in CALM):
+        seen = np.isfinite(snapshot.read(dataset, names.expression, clip_id)).all(axis=1)
+        if seen.any():
+            at = int(seen.argmax())
+            frame = snapshot.read(dataset, names.frames, clip_id, at, at + 1)
+            return shrink(frame, size)[0], f"frame {at} of clip {clip_id}"
+    return None
 
 
 def drawn(
