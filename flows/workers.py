@@ -36,7 +36,7 @@ AWAY = "out of reach: "
 """How a reason begins that may be gone at the next run: such a cell stays absent."""
 
 LONGEST_CLIP = 60
-"""Seconds; what is said to be longer is cut by the scan, what says nothing is at most this."""
+"""Seconds; what is longer is cut by the scan. Of a clip for which no frames were reserved."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,10 @@ def _end_with(sentinel: int) -> None:
 
 
 def limit_of(job: Job, source: ClipSource) -> float:
-    """Seconds after which a clip counts as hanging."""
+    """Seconds after which a clip counts as hanging; its frames are those reserved for it."""
     base, per_frame = job.limit
-    if source.end is None:
-        return base + per_frame * FPS * LONGEST_CLIP
-    return base + per_frame * FPS * float(source.end - (source.start or 0))
+    slot = job.fork.slots[source.clip_id]
+    return base + per_frame * (slot.extent.frames if slot.extent else FPS * LONGEST_CLIP)
 
 
 @lru_cache(maxsize=4)

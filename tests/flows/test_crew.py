@@ -1,6 +1,7 @@
 """Workers that die, hang, meet bugs; rounds; Dask. Real processes, really killed."""
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from flows.errors import ClusterGone
 from flows.orchestra import call
 from flows.planning import plan_preprocess
 from flows.preprocess import preprocess
+from pipeline.ffmpeg import ffmpeg_exe
 from store import Cache
 
 # Python runs sitecustomize first in every process that is spawned: the one way to put a poison
@@ -81,12 +83,17 @@ def test_a_clip_that_kills_its_worker_is_quarantined_and_the_rest_is_done(clips:
 
 @pytest.mark.usefixtures("poison")
 def test_a_clip_that_hangs_is_ended_at_its_limit(clips: Path) -> None:
-    renamed(clips, iris_sad_s1="hang")
+    whole = clips / "iris_sad_s1.mp4"
     for path in clips.glob("*_s5.*"):  # each clip beside it would be tried alone, in its process
         path.unlink()
-    summary = call(preprocess, config(clips, clip_seconds=4.0, frame_seconds=0.0))
+    # A fifth of a second is given six seconds, the whole clip beside it most of a minute.
+    cut = [ffmpeg_exe(), "-v", "error", "-i", str(whole), "-t", "0.2", str(clips / "hang.mp4")]
+    subprocess.run(cut, check=True)
+    for path in clips.glob("iris_sad_s1.*"):
+        path.unlink()
+    summary = call(preprocess, config(clips, clip_seconds=1.0, frame_seconds=0.8))
     assert reasons(summary)["hang"].startswith(
-        "quarantined: its worker was ended by its time limit"
+        "quarantined: its worker was ended by its time limit of 6 s"
     )
     assert summary["computed"] == 1
 

@@ -26,7 +26,7 @@ def client() -> Iterator[Client]:
         ) as cluster,
         Client(cluster) as connected,
     ):
-        connected.wait_for_workers(3, timeout=30)
+        connected.wait_for_workers(3, timeout=120)
         yield connected
 
 
