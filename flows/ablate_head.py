@@ -93,7 +93,7 @@ def ablate_head(config: HeadAblationConfig) -> dict[str, str]:
         folder = config.out / name.replace(" ", "-")
         key = {"cells": cells, "settings": chosen.what()}
         if not reuse.is_finished(folder, key):
-            reuse.start(folder, key)
+            reuse.start(folder, key, keep=True)
             call(train, data, chosen, folder, {"snapshot": snapshot.id, "row": name, **key})
             reuse.finish(folder, key)
         scores = scores_of(folder, data, config.frames)

@@ -9,6 +9,7 @@ import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows import reuse
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
 from flows.evaluation.ablations import ablations_of
@@ -16,6 +17,7 @@ from flows.evaluation.against import comparison
 from flows.evaluation.page import Part, write_page
 from flows.evaluation.protocol import parts_of, run_protocol
 from flows.evaluation.side_by_side import MEANING, Run, read_run, side_by_side, with_names
+from flows.evaluation.tables import REDUCED
 from flows.fit_hyperplanes import read_planes
 from flows.orchestra import call, note_table
 from flows.progress import step
@@ -93,7 +95,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
             tables["network"] = call(network_rows, snapshot, config)
         else:
             missing["network"] = f"{config.network} holds no network"
-        folders = sorted(path for path in config.heads.glob("*") if path.is_dir())
+        folders = reuse.current(config.heads)
         if folders:
             tables["heads"] = [call(head_row, snapshot, config, folder) for folder in folders]
         else:
@@ -110,7 +112,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         missing |= outcome.missing
         parts = parts_of(outcome, snapshot, config, ablations)
         sets = {row["metric"]: row["generated"] for row in parts["means"].rows}
-        mine = Run(config.system, config.out, outcome.cells(), outcome.true(), sets)
+        mine = Run(
+            config.system, config.out, outcome.cells(), outcome.true(), outcome.reduced(), sets
+        )
         mine, *others = with_names(mine, others)
         try:
             parts = compared(mine, others) | parts
@@ -123,6 +127,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     record["not measured"] = missing
     if outcome is not None:
         record |= {"cells": outcome.cells(), "true": outcome.true()}
+        record["reduced"] = outcome.reduced()
         record |= {"remarks": outcome.remarks, "reused": outcome.reused}
     written = write(config.out, record, {name: part.notice for name, part in parts.items()})
     rest = [Part(name.capitalize(), rows) for name, rows in tables.items() if name not in parts]
@@ -146,8 +151,10 @@ def compared(mine: Run, others: Sequence[Run]) -> dict[str, Part]:
     if not others:
         return {}
     names = ", ".join(run.name for run in others)
+    small = any(run.reduced for run in (mine, *others))
+    meaning = f"{MEANING} {REDUCED}" if small else MEANING
     parts = {
-        "side-by-side": Part(f"Beside {names}", side_by_side([mine, *others]), MEANING),
+        "side-by-side": Part(f"Beside {names}", side_by_side([mine, *others]), meaning),
     }
     for at, other in enumerate(others):
         rows = comparison(mine.generated, other.generated, str(other.folder))
@@ -176,8 +183,11 @@ def short_text(record: dict[str, Any]) -> str:
     """What a terminal is shown: the tables that are this run's own, the rest is in files."""
     tables = dict(record["tables"])
     if "means" in tables:
-        kept = ("metric", "generated", "true videos")
-        tables["means"] = [{name: row[name] for name in kept} for row in tables["means"]]
+        left_out = ("better", "note", "formula")
+        tables["means"] = [
+            {name: cell for name, cell in row.items() if name not in left_out}
+            for row in tables["means"]
+        ]
     order = ("side-by-side", "against", "means", "heads", "network", "hyperplanes")
     shown = [name for first in order for name in tables if name.startswith(first)]
     parts = [f"{name}\n{markdown(tables[name])}\n" for name in shown]

@@ -119,6 +119,14 @@ def step(name: str, total: int | None = None, unit: str = "") -> Iterator[Step]:
         _finished.append(under_way)
 
 
+def remark(text: str) -> None:
+    """Say something beside the steps that whoever watches has to know."""
+    tell("remark", reason=text)
+    if not _quiet:
+        sys.stderr.write(f"  note: {text}\n")
+        sys.stderr.flush()
+
+
 def finished_steps() -> list[tuple[str, float]]:
     """(name, seconds) of every step that ended in this process, in order."""
     return [(done.name, done.seconds) for done in _finished]

@@ -185,6 +185,8 @@ def train(data: TrainingData, config: TrainConfig, out: Path) -> Any:
 def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
     """Train from a snapshot, or reuse a network trained on these very cells with these settings.
 
+    A network of other cells or settings is kept beside, under the time.
+
     Raises:
         NothingToDo: no clip has both sound and a face.
     """
@@ -201,7 +203,7 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
     }
     reused = reuse.is_finished(config.out, key)
     if not reused:
-        reuse.start(config.out, key)
+        reuse.start(config.out, key, keep=True)
         call(train, data, settings, config.out)
         reuse.finish(config.out, key)
     summary = evaluate(data, config.out)

@@ -162,6 +162,8 @@ def scores_of(folder: Path, data: HeadData, frames: int) -> dict[str, Any]:
 def train_head(config: HeadFlowConfig) -> dict[str, Any]:
     """Train from a snapshot, or reuse a head trained on these very cells with these settings.
 
+    A head of other cells or settings is kept beside, under the time.
+
     Raises:
         NothingToDo: the identity has no clip with frames, parsing and pose.
         HeadDataError: too few usable frames.
@@ -179,7 +181,7 @@ def train_head(config: HeadFlowConfig) -> dict[str, Any]:
     data: HeadData | None = None
     reused = reuse.is_finished(config.out, key)
     if not reused:
-        reuse.start(config.out, key)
+        reuse.start(config.out, key, keep=True)
         data = head_data(snapshot, config.dataset, clip_ids, config.names)
         provenance = {"snapshot": snapshot.id, "identity": config.identity, **key}
         call(train, data, settings, config.out, provenance)

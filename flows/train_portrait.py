@@ -218,11 +218,7 @@ def train(stage: Stage) -> None:
 
 
 def trained(stage: Stage) -> bool:
-    """Train a stage, or go on with it; True if that had been done before.
-
-    Raises:
-        FlowError: the folder holds a model of other cells or settings; it is left as it is.
-    """
+    """Train a stage, or go on with it; True if that had been done before."""
     if reuse.is_finished(stage.out, stage.key()):
         return True
     reuse.start(stage.out, stage.key(FREE), keep=True)
@@ -235,13 +231,12 @@ def trained(stage: Stage) -> bool:
 def train_portrait(config: PortraitFlowConfig) -> dict[str, Any]:
     """Train from a snapshot, or reuse a model trained on these very cells with these settings.
 
-    With more steps or seconds, training goes on; a model of other cells or settings is never
-    removed.
+    With more steps or seconds, training goes on; a model of other cells or settings is kept
+    beside, under the time.
 
     Raises:
         NothingToDo: no clip has frames, sound and a face.
-        FlowError: settings that are none; the folder holds another model; diffusers is not
-            installed.
+        FlowError: settings that are none; diffusers is not installed.
     """
     cache = Cache.open(config.store)
     snapshot = cache.snapshot(config.ref)

@@ -175,7 +175,7 @@ def train_portrait(
     """Train the video diffusion model of many people into OUT/portrait (MoEE's: OUT/portrait-moee).
 
     Run again it goes on, also with more steps or seconds; a model of other clips or settings is
-    refused, never removed.
+    kept beside, under the time.
 
     Example: emohead train portrait --out out --preset demo --train portrait.network.size=96
     """

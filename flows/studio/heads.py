@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from flows.errors import FlowError
 from flows.inspection.encoding import jpeg
+from flows.reuse import current
 from flows.studio.library import Library
 from render.head import Head, load_head
 
@@ -30,11 +31,11 @@ class LiveHeads:
         if self.out is None or not (self.out / "heads").is_dir():
             return []
         root = self.out.resolve()
-        return sorted(
+        return [
             folder.name
-            for folder in (self.out / "heads").iterdir()
+            for folder in current(self.out / "heads")
             if (folder / "head.json").is_file() and root in (folder / "head.json").resolve().parents
-        )
+        ]
 
     def render(self, identity: str, alpha: Float[np.ndarray, " k"]) -> bytes:
         """A JPEG of the head with whitened expression `alpha`, as calmly posed as in its clips.

@@ -9,6 +9,7 @@ from jaxtyping import Float32
 
 from flows.config import SynthesizeConfig
 from flows.errors import FlowError, NothingToDo
+from flows.reuse import current
 from flows.synthesis.one_shot import check_request, find_portrait
 from models import Timeline, load
 from models.checkpoint import Checkpoint
@@ -122,7 +123,7 @@ def find_head(folder: Path, identity: str) -> None:
     """
     if (folder / "head.json").is_file():
         return
-    there = sorted(path.parent.name for path in folder.parent.glob("*/head.json"))
+    there = [p.name for p in current(folder.parent) if (p / "head.json").is_file()]
     near = difflib.get_close_matches(identity, there, n=1, cutoff=0.6)
     raise NothingToDo(
         f"identity {identity!r} has no head model in {folder}; "

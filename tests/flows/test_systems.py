@@ -80,3 +80,5 @@ def test_a_system_is_trained_from_the_store_and_speaks_by_label(
     other = config.model_copy(update={"system": "emohead"})
     assert not run(train_audio_expression, other)["reused"]
     assert load(config.out).model.config.architecture == "emohead"
+    (kept,) = tmp_path.glob(f"{config.out.name}.*")
+    assert load(kept).model.config.architecture == expected
