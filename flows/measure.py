@@ -23,6 +23,7 @@ def measure_pair(
     planes: tuple[str, str] | None = None,
     resize: bool = False,
     trim: bool = False,
+    drawn: int | None = None,
     openface: Path | None = None,
 ) -> dict[str, Any]:
     """Every metric of one pair, JSON-able.
@@ -34,12 +35,14 @@ def measure_pair(
         planes: (store, identity) whose hyperplanes tell the side.
         resize: see `PairOptions`.
         trim: see `PairOptions`.
+        drawn: see `PairOptions`.
         openface: path of FeatureExtraction.
 
     Raises:
         MediaError: a file is no video.
         NothingToDo: the store has no hyperplanes of the identity.
         ConfigError: no emotion is called so.
+        MetricError: `drawn` is wider than the video.
     """
     if emotion is not None:
         emotion = known_tag(emotion)
@@ -59,7 +62,7 @@ def measure_pair(
             generated,
             reference,
             judges=Judges(openface_path=openface),
-            options=PairOptions(resize=resize, trim=trim),
+            options=PairOptions(resize=resize, trim=trim, drawn=drawn),
             emotion=emotion,
             margins=margins,
         )
@@ -67,6 +70,7 @@ def measure_pair(
     return {
         "generated": {key: cells[key].record() for key in CATALOGUE},
         "reference": {key: cell.record() for key, cell in score.reference.items()},
+        "reduced": {key: cell.record() for key, cell in score.reduced.items()},
         "facts": score.facts,
     }
 
@@ -102,12 +106,19 @@ def fid_of(scores: list[PairScore]) -> Measured:
 def pair_text(record: dict[str, Any]) -> str:
     """The table for people; the reference's own figures stand beside."""
     lines = []
+    at = record["facts"].get("reduced")
+    small = f"reference at {at[0]}x{at[1]} px" if at else ""
     for key, metric in CATALOGUE.items():
         ours = Measured(**record["generated"][key])
         name = f"{metric.name}{f' [{metric.unit}]' if metric.unit else ''}"
         line = f"{name:<34} {ours.text()}"
-        if key in record["reference"] and ours.known:
-            line += f"   (reference: {Measured(**record['reference'][key]).text()})"
+        beside = [(who, record[part][key]) for who, part in (("reference", "reference"),
+                  (small, "reduced")) if key in record[part]]  # fmt: skip
+        if beside and ours.known:
+            told = "; ".join(f"{who}: {Measured(**cell).text()}" for who, cell in beside)
+            line += f"   ({told})"
+        if ours.known and key == "hyperplane" and ours.note:
+            line += f"   [{ours.note}]"
         lines.append(line)
     facts = record["facts"]
     for side in ("generated", "reference"):

@@ -49,6 +49,10 @@ def metrics(
     trim: Annotated[
         bool, typer.Option("--trim", help="Compare the frames both have, from the start.")
     ] = False,
+    drawn: Annotated[
+        int | None,
+        typer.Option(help="Width in pixels at which it was drawn, where it was enlarged since."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the tables, where folders are given.")
     ] = None,
@@ -78,7 +82,7 @@ def metrics(
             reference,
             out,
             emotion=known_tag(emotion) if emotion else None,
-            options=PairOptions(resize=resize, trim=trim),
+            options=PairOptions(resize=resize, trim=trim, drawn=drawn),
             openface=openface,
         )
         typer.echo(json.dumps(told, ensure_ascii=False) if as_json else folders_text(told))
@@ -90,6 +94,7 @@ def metrics(
         planes=(store, identity) if store and identity else None,
         resize=resize,
         trim=trim,
+        drawn=drawn,
         openface=openface,
     )
     typer.echo(json.dumps(record, ensure_ascii=False) if as_json else pair_text(record))

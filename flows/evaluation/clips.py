@@ -1,6 +1,5 @@
 """A held-out clip spoken again: by the network and the head, over its own poses, body and sound."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from jaxtyping import Int16
 from flows.config import EvaluateConfig
 from flows.errors import NothingToDo
 from flows.evaluation.drawing import Said, drawer_of
+from flows.evaluation.places import generated_in, recorded_in
 from flows.fit_hyperplanes import planes_key
 from flows.reading import cells_key
 from flows.synthesis.provenance import file_hash
@@ -39,17 +39,8 @@ class Made:
     generated: Path | None = None
     reference: Path | None = None
     why_not: str = ""
-
-
-def file_name(clip_id: str) -> str:
-    """A clip's id as a file name: readable, and one name for one id."""
-    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in clip_id)[:60]
-    return f"{plain}-{hashlib.sha256(clip_id.encode()).hexdigest()[:8]}"
-
-
-def generated_in(folder: Path, clip_id: str) -> Path:
-    """Where an evaluation keeps what it made of a clip."""
-    return folder / "clips" / file_name(clip_id) / "generated.mp4"
+    drawn: int | None = None
+    """Side at which the generated one was drawn, where it was enlarged to the recorded one's."""
 
 
 def held_out_clips(
@@ -127,7 +118,7 @@ class Speaker:
         emotion = str(row.emotion or "")
         generated = generated_in(config.out, clip_id)
         folder = generated.parent
-        reference = folder / "reference.mp4"
+        reference = recorded_in(config.out, clip_id)
         names = config.names
         there = snapshot.cells(config.dataset)
         features = (*head_features(names), names.audio, names.emotion, names.text, WAVEFORM)
@@ -141,7 +132,7 @@ class Speaker:
         }
         record = folder / "made-from.json"
         if record.is_file() and json.loads(record.read_text("utf-8")) == key:
-            return Made(clip_id, self.identity, emotion, generated, reference)
+            return self._made(clip_id, emotion, generated, reference)
         lacking = [
             name
             for name in (names.audio, names.emotion)
@@ -165,7 +156,13 @@ class Speaker:
         draft = folder / ".made-from.json"
         draft.write_text(json.dumps(key), "utf-8")
         draft.replace(record)
-        return Made(clip_id, self.identity, emotion, generated, reference)
+        return self._made(clip_id, emotion, generated, reference)
+
+    def _made(self, clip_id: str, emotion: str, generated: Path, reference: Path) -> Made:
+        config, side = self.config, self.drawer.side
+        shown = int(self.snapshot.features(config.dataset)[config.names.frames].shape[0])
+        drawn = side if side is not None and side < shown else None
+        return Made(clip_id, self.identity, emotion, generated, reference, drawn=drawn)
 
     def _said(self, clip_id: str, emotion: str, run: slice) -> Said:
         """As the network says it from the clip's sound, in the clip's emotion if it knows it."""

@@ -3,8 +3,9 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -33,6 +34,9 @@ from render.head import Head, load_head
 from render.head_data import HeadData
 from store import Snapshot
 
+if TYPE_CHECKING:
+    from render.diffusion.checkpoint import SavedPortrait
+
 Frames = Iterator[UInt8[np.ndarray, "s s 3"]]
 
 
@@ -52,6 +56,11 @@ class Drawer(Protocol):
 
     weights: list[str]
     """Hashes of what it draws with."""
+
+    @property
+    def side(self) -> int | None:
+        """Side in pixels at which it draws, whatever its frames' is; None: at theirs."""
+        ...
 
     def learnt_from(self) -> set[str]:
         """Clips it was trained on, beside those of network and head."""
@@ -91,6 +100,7 @@ class HeadDrawer:
         self.folder = config.heads / identity
         self.weights = [file_hash(self.folder / "head.safetensors")]
         self._loaded: tuple[Head, np.ndarray] | None = None
+        self.side = None
 
     def learnt_from(self) -> set[str]:
         """None: heads hold out what the network does (`trained_on`)."""
@@ -126,6 +136,21 @@ class PortraitDrawer:
         self.weights = [file_hash(self.path)]
         self._shot: Shot | None = None
 
+    @cached_property
+    def saved(self) -> "SavedPortrait":
+        """The stored model.
+
+        Raises:
+            FlowError: diffusers is not installed.
+            PortraitFolderError: it cannot be loaded.
+        """
+        return saved_in(self.path.parent)
+
+    @property
+    def side(self) -> int:
+        """See `Drawer`."""
+        return self.saved.training.network.size
+
     def learnt_from(self) -> set[str]:
         """See `Drawer`. Its clips are split by the one rule for all, as a model of all people."""
         names, dataset = self.config.names, self.config.dataset
@@ -145,11 +170,9 @@ class PortraitDrawer:
 
     def _opened(self, learnt: list[str]) -> Shot:
         if self._shot is None:
-            saved = saved_in(self.path.parent)
             names, dataset = self.config.names, self.config.dataset
-            size = saved.training.network.size
-            found = face_among(self.snapshot, dataset, names, learnt, size)
+            found = face_among(self.snapshot, dataset, names, learnt, self.side)
             if found is None:
                 raise NothingToDo(f"no clip of {self.identity!r} that was learnt from shows a face")
-            self._shot = shot_of(saved, *found)
+            self._shot = shot_of(self.saved, *found)
         return self._shot

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from flows.evaluation.clips import Made, generated_in
+from flows.evaluation.clips import Made
+from flows.evaluation.places import generated_in
 from flows.evaluation.side_by_side import Run
 from flows.evaluation.tables import Rows
 

@@ -16,11 +16,14 @@ from flows.evaluation.people import marks_of
 from flows.evaluation.results import Shelved, scored
 from flows.evaluation.side_by_side import Cells
 from flows.evaluation.tables import (
+    REDUCED,
     Scored,
     beside,
     clip_rows,
     function_rows,
     mean_rows,
+    reduced_cells,
+    sizes_of,
 )
 from flows.fit_hyperplanes import planes_key
 from flows.margins import margins_of, planes_of
@@ -29,6 +32,7 @@ from flows.store_features import profile_of_store
 from models.errors import ModelError
 from render.errors import RenderError
 from render.metrics.judges import Judges
+from render.metrics.pair import PairOptions
 from store import Cache, Snapshot
 
 HEAD = (
@@ -67,6 +71,10 @@ class Outcome:
             for clip in self.scored
             if clip.score is not None
         }
+
+    def reduced(self) -> dict[str, Cells]:
+        """The true videos brought to the size of the generated ones, by that size (`64 px`)."""
+        return reduced_cells(self.scored)
 
 
 @task(name="speak and measure", cache_policy=NO_CACHE, persist_result=False)
@@ -111,6 +119,7 @@ def run_protocol(snapshot: Snapshot, config: EvaluateConfig, identities: list[st
                         made.emotion or None,
                         margins,
                         f"{identity} {key}",
+                        PairOptions(drawn=made.drawn),
                     )
                     out.reused += found
                 out.scored.append(Scored(clip_id, identity, made.emotion, score, made.why_not))
@@ -133,6 +142,7 @@ def parts_of(
     told = f"{notice} {MEANING}"
     whole = HEAD if config.portrait is None else PORTRAIT
     interval = f"95 % percentile bootstrap over clips. {whole}"
+    interval += f" {REDUCED}" if sizes_of(clips) else ""
     return {
         "means": Part("Held-out clips, means", mean_rows(clips), interval),
         "clips": Part("Held-out clips, one by one", clip_rows(clips)),

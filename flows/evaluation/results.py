@@ -48,6 +48,7 @@ class Shelved:
             {k: Measured(**cell) for k, cell in told["reference"].items()},
             told["facts"],
             features,
+            {k: Measured(**cell) for k, cell in told["reduced"].items()},
         )
 
     def keep(self, key: str, score: PairScore) -> None:
@@ -61,6 +62,7 @@ class Shelved:
         told = {
             "generated": {k: cell.record() for k, cell in score.generated.items()},
             "reference": {k: cell.record() for k, cell in score.reference.items()},
+            "reduced": {k: cell.record() for k, cell in score.reduced.items()},
             "facts": score.facts,
             "features": bool(score.features),
         }
@@ -98,7 +100,7 @@ def scored(
         judges=judges.identity(),
         emotion=emotion,
         planes=planes,
-        options=[options.resize, options.trim],
+        options=[options.resize, options.trim, options.drawn],
     )
     if (found := shelf.find(key)) is not None:
         return found, True

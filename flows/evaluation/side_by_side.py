@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from flows.errors import NothingToDo
-from flows.evaluation.tables import Rows, title
+from flows.evaluation.tables import Rows, at_size, title
 from render.metrics.catalogue import CATALOGUE, Metric
 from render.metrics.intervals import mean_interval
 
@@ -35,6 +35,8 @@ class Run:
     generated: Cells
     true: Cells = field(default_factory=dict)
     """The same metrics of the true videos, where they have any."""
+    reduced: dict[str, Cells] = field(default_factory=dict)
+    """The true videos brought to the size the run's own were drawn at, by that size."""
     sets: dict[str, str] = field(default_factory=dict)
     """Metrics of all clips together, as told."""
 
@@ -54,7 +56,7 @@ def read_run(folder: Path) -> Run:
         raise NothingToDo(f"{path} has no figures by clip; run `emohead evaluate` there again")
     sets = {row["metric"]: str(row["generated"]) for row in told["tables"].get("means", ())}
     name = told.get("system") or inside.name
-    return Run(name, inside, told["cells"], told.get("true", {}), sets)
+    return Run(name, inside, told["cells"], told.get("true", {}), told.get("reduced", {}), sets)
 
 
 def with_names(mine: Run, others: Sequence[Run]) -> list[Run]:
@@ -79,6 +81,7 @@ def side_by_side(runs: Sequence[Run]) -> Rows:
         raise NothingToDo(
             f"no clip was spoken by all of these runs ({counts} clips); compare runs on one store"
         )
+    sizes = _sizes(runs)
     same = all(len(run.generated) == len(common) for run in runs)
     rows: Rows = []
     for key, metric in CATALOGUE.items():
@@ -87,31 +90,46 @@ def side_by_side(runs: Sequence[Run]) -> Rows:
             other = "not measured: the runs spoke other clips; --clips and the network decide which"
             told = {run.name: run.sets.get(title(metric), "not measured") for run in runs}
             row |= told if same else dict.fromkeys(told, other)
-            row |= {"true videos": "–", "ahead": "–", "clips": len(common)}
+            nothing = dict.fromkeys(("true videos", *map(at_size, sizes), "ahead"), "–")
+            row |= nothing | {"clips": len(common)}
         else:
-            row |= _row(key, metric, runs, common)
+            row |= _row(key, metric, runs, common, sizes)
         rows.append(row)
     return rows
 
 
-def _row(key: str, metric: Metric, runs: Sequence[Run], common: Sequence[str]) -> dict[str, Any]:
+def _sizes(runs: Sequence[Run]) -> dict[str, Cells]:
+    """Size → what the true videos got at it, whichever of the runs measured that."""
+    return {size: cells for run in reversed(runs) for size, cells in run.reduced.items()}
+
+
+def _row(
+    key: str, metric: Metric, runs: Sequence[Run], common: Sequence[str], sizes: dict[str, Cells]
+) -> dict[str, Any]:
     values = np.array(
         [[_value(run.generated[clip], key) for clip in common] for run in runs], np.float64
     )
     measured = np.asarray(np.isfinite(values).any(axis=1))
-    if not measured.any():
-        return _none(key, runs, common)
     used = np.asarray(np.isfinite(values[measured]).all(axis=0))
-    if not used.any():
-        told = dict.fromkeys((run.name for run in runs), "not measured: in no clip by all runs")
-        return {**told, "true videos": "–", "ahead": "–", "clips": 0}
+    if not measured.any() or not used.any():
+        told = {
+            run.name: "not measured: in no clip by all runs" if there else _why(run, key, common)
+            for run, there in zip(runs, measured, strict=True)
+        }
+        nothing = dict.fromkeys(("true videos", *map(at_size, sizes), "ahead"), "–")
+        return told | nothing | {"clips": 0}
+
+    def beside(cells: Cells) -> str:
+        true = np.array([_value(cells.get(clip, {}), key) for clip in common], np.float64)
+        known = true[used & np.isfinite(true)]
+        return mean_interval(known).text() if len(known) else "–"
+
     row: dict[str, Any] = {
         run.name: mean_interval(values[i, used]).text() if measured[i] else _why(run, key, common)
         for i, run in enumerate(runs)
     }
-    true = np.array([_value(runs[0].true.get(clip, {}), key) for clip in common], np.float64)
-    known = true[used & np.isfinite(true)]
-    row["true videos"] = mean_interval(known).text() if len(known) and metric.of == "one" else "–"
+    row["true videos"] = beside(runs[0].true) if metric.of == "one" else "–"
+    row |= {at_size(size): beside(cells) for size, cells in sizes.items()}
     names = [run.name for run, there in zip(runs, measured, strict=True) if there]
     row["ahead"] = _ahead(metric, names, values[measured][:, used])
     row["clips"] = int(used.sum())
@@ -145,8 +163,3 @@ def _why(run: Run, key: str, common: Sequence[str]) -> str:
     cells = (run.generated[clip].get(key, {}) for clip in common)
     reasons = [cell["why_not"] for cell in cells if cell.get("why_not")]
     return f"not measured: {reasons[0].split(': get ')[0] if reasons else 'not by this run'}"
-
-
-def _none(key: str, runs: Sequence[Run], common: Sequence[str]) -> dict[str, Any]:
-    told = {run.name: _why(run, key, common) for run in runs}
-    return {**told, "true videos": "–", "ahead": "–", "clips": 0}

@@ -15,6 +15,12 @@ from render.metrics.pair import PairScore
 
 Rows = list[dict[str, Any]]
 PEOPLE = ("Fidelity", "Coherence", "Empathy")
+REDUCED = (
+    "Generated frames were drawn smaller than the recorded ones. 'True videos at N px' are the "
+    "recorded frames brought to that size, and enlarged as the generated ones are, judged in their "
+    "place: what a video would get that is perfect but for its size. Held against the true videos "
+    "at full size, a small video is judged by its size, too."
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,40 @@ class Scored:
 def title(metric: Metric) -> str:
     """``M-LMD [px]``."""
     return f"{metric.name} [{metric.unit}]" if metric.unit else metric.name
+
+
+def size_of(score: PairScore | None) -> str:
+    """`64 px` or `64x36 px`, where the true video was also measured at that size; else empty."""
+    if score is None or score.drawn is None:
+        return ""
+    across, down = score.drawn
+    return f"{across} px" if across == down else f"{across}x{down} px"
+
+
+def sizes_of(clips: Sequence[Scored]) -> list[str]:
+    """Sizes to which true videos were brought, each once."""
+    return list(dict.fromkeys(size for clip in clips if (size := size_of(clip.score))))
+
+
+def at_size(size: str) -> str:
+    """Name of a column.
+
+    >>> at_size("64 px")
+    'true videos at 64 px'
+    """
+    return f"true videos at {size}"
+
+
+def reduced_cells(clips: Sequence[Scored]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Size → clip → metric → record of the true video brought to it."""
+    return {
+        size: {
+            clip.clip_id: {k: cell.record() for k, cell in clip.score.reduced.items()}
+            for clip in clips
+            if clip.score is not None and size_of(clip.score) == size
+        }
+        for size in sizes_of(clips)
+    }
 
 
 def clip_rows(clips: Sequence[Scored]) -> Rows:
@@ -71,6 +111,9 @@ def mean_rows(clips: Sequence[Scored]) -> Rows:
             ours, note = _mean(cells)
             truth = _mean([s.reference[key] for s in scores if key in s.reference])[0]
             truth = truth if metric.of == "one" else "–"
+        small = {
+            at_size(size): _brief(_reduced(scores, size, key, metric)) for size in sizes_of(clips)
+        }
         if (brief := _brief(ours)) != ours:
             note = ours.removeprefix(f"{brief}: ")
         rows.append(
@@ -79,11 +122,19 @@ def mean_rows(clips: Sequence[Scored]) -> Rows:
                 "better": metric.better,
                 "generated": brief,
                 "true videos": _brief(truth),
+                **small,
                 "note": note,
                 "formula": metric.formula,
             }
         )
     return rows
+
+
+def _reduced(scores: Sequence[PairScore], size: str, key: str, metric: Metric) -> str:
+    """Mean of the true videos that were brought to a size."""
+    if metric.of == "set":
+        return "–"
+    return _mean([score.reduced[key] for score in scores if size_of(score) == size])[0]
 
 
 def _mean(cells: Sequence[Measured]) -> tuple[str, str]:
@@ -94,8 +145,9 @@ def _mean(cells: Sequence[Measured]) -> tuple[str, str]:
         return f"not measured: {'; '.join(reasons[:2]) or 'no clip was measured'}", ""
     lacking = len(cells) - len(values)
     note = f"{len(values)} clips" + (f", {lacking} not measured: {reasons[0]}" if lacking else "")
-    told = {cell.note for cell in cells if cell.known and cell.note}
-    note += f"; {told.pop()}" if len(told) == 1 else ""
+    told = [cell.note for cell in cells if cell.known and cell.note]
+    if len(set(told)) == 1:
+        note += f"; {told[0]}" + ("" if len(told) == len(values) else f" ({len(told)} of them)")
     return mean_interval(values).text(), note
 
 
@@ -112,7 +164,11 @@ def beside(
     place = {m.column: key for key, m in CATALOGUE.items() if m.column}
     ours: dict[str, Any] = {"method": "this run (other data)"}
     truth: dict[str, Any] = {"method": "this run's true videos"}
+    small: Rows = [{"method": f"this run's {at_size(size)}"} for size in sizes_of(clips)]
     for column in columns:
+        for size, row in zip(sizes_of(clips), small, strict=True):
+            key = place.get(column)
+            row[column] = _brief(_reduced(scores, size, key, CATALOGUE[key])) if key else "–"
         if column in PEOPLE:
             asked = "not measured: ask people with `emohead preferences serve`"
             ours[column] = (people or {}).get(column, asked)
@@ -125,7 +181,7 @@ def beside(
         ours[column] = _brief(_mean([s.generated[key] for s in scores])[0])
         one = CATALOGUE[key].of == "one"
         truth[column] = _brief(_mean([s.reference[key] for s in scores])[0]) if one else "–"
-    return [*rows, ours, truth]
+    return [*rows, ours, truth, *small]
 
 
 def _brief(text: str) -> str:

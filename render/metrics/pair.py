@@ -17,9 +17,9 @@ from render.metrics.judges import Judges
 from render.metrics.landmark_error import MOUTH_68, eye_distance, frame_distances, ibug
 from render.metrics.measured import Measured, not_measured
 from render.metrics.pictures import as_float, psnr, whole_ssim
-from render.metrics.watching import Watched, watch
+from render.metrics.watching import Reduced, Watched, reduced, watch
 
-VERSION = "1"
+VERSION = "2"
 """Goes into the key of stored results: raise it when a number would come out different."""
 
 
@@ -31,6 +31,8 @@ class PairOptions:
     """Scale the generated frames to the reference's size."""
     trim: bool = False
     """Compare the frames both have, from the start."""
+    drawn: int | None = None
+    """Width at which the generated frames were drawn, pixels, where they were enlarged since."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,16 @@ class PairScore:
     """JSON-able: the two files and what was done to them."""
     features: dict[str, Float[np.ndarray, "n dim"]] = field(default_factory=dict)
     """Inception features of `generated` and `reference`, for FID over many pairs."""
+    reduced: dict[str, Measured] = field(default_factory=dict)
+    """Where the generated video is drawn smaller than the reference: every metric of the reference
+    brought to that size, in the generated one's place: what a video that is perfect but for its
+    size would get. Empty where both are of one size."""
+
+    @property
+    def drawn(self) -> tuple[int, int] | None:
+        """Size at which `reduced` was measured."""
+        at = self.facts.get("reduced")
+        return (at[0], at[1]) if at else None
 
 
 def score_pair(
@@ -68,9 +80,10 @@ def score_pair(
 
     Raises:
         MediaError: a file is no video.
+        MetricError: `options.drawn` is wider than the video.
     """
     judges, options = judges or Judges(), options or PairOptions()
-    ours = watch(generated)
+    ours = watch(generated, options.drawn)
     cells = measure_one(ours, judges, emotion, margins)
     facts: dict[str, Any] = {"generated": ours.record, "emotion": emotion}
     features = _features(judges, ours, "generated")
@@ -82,7 +95,24 @@ def score_pair(
     facts |= {"reference": truth.record, "resized": False, "trimmed": False}
     features |= _features(judges, truth, "reference")
     cells |= _compare(ours, truth, judges, options, facts)
-    return PairScore(cells, measure_one(truth, judges, emotion, margins), facts, features)
+    small: dict[str, Measured] = {}
+    if smaller(ours, truth):
+        facts["reduced"] = list(ours.drawn)
+        brought = reduced(truth, ours.drawn, ours.size)
+        small = measure_one(brought, judges, emotion, margins)
+        small |= _compare(brought, truth, judges, options, {})
+    return PairScore(cells, measure_one(truth, judges, emotion, margins), facts, features, small)
+
+
+def smaller(ours: Watched, truth: Watched) -> bool:
+    """Whether the generated video was drawn smaller than the true one, in the same shape.
+
+    One of another shape shows another part of the scene, or a squeezed one: bringing the truth to
+    it would say nothing.
+    """
+    across, down = (a / b for a, b in zip(ours.drawn, truth.size, strict=True))
+    pixel = 1 / min(truth.size)
+    return across < 1 and down < 1 and abs(across - down) <= 2 * pixel
 
 
 _PICTURES = ("psnr", "ssim", "lpips")
@@ -189,14 +219,16 @@ def _points(ours: Watched, truth: Watched, frames: int) -> dict[str, Measured]:
 
 def _units(ours: Watched, truth: Watched, frames: int, judges: Judges) -> dict[str, Measured]:
     program = judges.openface()
+    if isinstance(ours.frames, Reduced) or isinstance(truth.frames, Reduced):
+        raise MetricError("OpenFace reads files; there is none of the reference brought to size")
     same = ours.frames.facts["source_frames"], truth.frames.facts["source_frames"]
     if same != (len(ours), len(truth)):
         raise MetricError(
             f"OpenFace reads the files' own frames ({same[0]} and {same[1]}), not the 25 fps grid "
             f"({len(ours)} and {len(truth)}); bring both to 25 fps first"
         )
-    a = action_units(program, ours.frames.info.path)[:frames]
-    b = action_units(program, truth.frames.info.path)[:frames]
+    a = action_units(program, ours.path)[:frames]
+    b = action_units(program, truth.path)[:frames]
     return {
         key: Measured(key, value, note=f"{program.name}", count=frames)
         for key, value in action_unit_error(a, b).items()

@@ -16,14 +16,18 @@ from flows.errors import NothingToDo
 from flows.evaluation import quoted
 from flows.evaluation.ablations import PLACES, ablations_of, beside_ablations
 from flows.evaluation.against import comparison
-from flows.evaluation.clips import Made, file_name, generated_in
+from flows.evaluation.clips import Made
 from flows.evaluation.folders import measure_folders
 from flows.evaluation.page import write_page
+from flows.evaluation.places import file_name, generated_in
+from flows.evaluation.protocol import Outcome
+from flows.evaluation.results import Shelved, scored
 from flows.evaluation.side_by_side import Run, read_run, side_by_side, with_names
 from flows.evaluation.tables import Scored, beside, clip_rows, mean_rows
 from render.metrics.catalogue import CATALOGUE
+from render.metrics.judges import Judges
 from render.metrics.measured import Measured, not_measured
-from render.metrics.pair import PairScore
+from render.metrics.pair import PairOptions, PairScore
 from render.video import VideoWriter
 
 CLIPS = 14
@@ -128,6 +132,65 @@ def test_the_paper_stands_beside_as_quoted() -> None:
     assert quoted.TABLE_2[5].figures["Sync"] == "6.11"
 
 
+def at_64(psnr: float, small: float, side: float, truth: float, ruler: float) -> PairScore:
+    """A video drawn at 64 px, beside the true one at both sizes."""
+    made, brought = score(psnr=psnr, hyperplane=side), score(psnr=small, hyperplane=ruler)
+    return PairScore(
+        made.generated,
+        score(hyperplane=truth).generated,
+        {"generated": {"frames": 9}, "reduced": [64, 64]},
+        reduced=brought.generated,
+    )
+
+
+def test_true_videos_at_the_generated_size_have_a_column(tmp_path: Path) -> None:
+    scores = [at_64(20.0, 28.0, 0.0, 100.0, 20.0), at_64(22.0, 26.0, 10.0, 90.0, 40.0)]
+    told = [Scored(f"c{i}", "iris", "happy", s) for i, s in enumerate(scores)]
+    rows = {row["metric"]: row for row in mean_rows(told)}
+    side = rows["On the target side [%]"]
+    assert side["generated"] == "5.000 [0.000, 10.000]"
+    assert side["true videos"] == "95.000 [90.000, 100.000]"
+    assert side["true videos at 64 px"] == "30.000 [20.000, 40.000]"
+    assert rows["PSNR [dB]"]["true videos"] == "–"  # against themselves they have none
+    assert rows["PSNR [dB]"]["true videos at 64 px"] == "27.000 [26.000, 28.000]"
+    assert rows["FID"]["true videos at 64 px"] == "–"
+    assert "true videos at 64 px" not in mean_rows(clips(20.0))[0]
+    *_, truth, small = beside(told, quoted.TABLE_1, None)
+    assert (truth["method"], truth["PSNR"]) == ("this run's true videos", "–")
+    assert small["method"] == "this run's true videos at 64 px"
+    assert small["PSNR"].startswith("27.000")
+    assert small["FID"] == small["Empathy"] == "–"
+    # Kept, found again whole, and set beside runs that were drawn at full size.
+    shelf = Shelved(tmp_path)
+    shelf.keep("a", scores[0])
+    kept = shelf.find("a")
+    assert kept is not None
+    assert (kept.reduced, kept.drawn) == (scores[0].reduced, (64, 64))
+    out = Outcome(scored=told)
+    drawn = Run("emodiffhead", tmp_path, out.cells(), out.true(), out.reduced())
+    rows = {row["metric"]: row for row in side_by_side([run("emohead", c0=30.0, c1=32.0), drawn])}
+    assert rows["PSNR [dB]"]["true videos at 64 px"] == "27.000 [26.000, 28.000]"
+    assert all("true videos at 64 px" in row for row in rows.values())
+
+
+def test_a_small_video_is_measured_once(tmp_path: Path) -> None:
+    a, b = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    for path, size in ((a, 32), (b, 64)):
+        with VideoWriter(path, size) as video:
+            for _ in range(3):
+                video.write(np.full((size, size, 3), 90, np.uint8))
+    shelf, judges = Shelved(tmp_path / "scores"), Judges()
+    first, found = scored(shelf, a, b, judges, "sad", None)
+    assert not found
+    assert first.drawn == (32, 32)
+    again, found = scored(shelf, a, b, judges, "sad", None)
+    assert found
+    assert again.reduced == first.reduced
+    # Enlarged since from another size, it is judged by another ruler.
+    other = [scored(shelf, b, b, judges, "sad", None, "", PairOptions(drawn=d)) for d in (16, 32)]
+    assert [(pair.drawn, found) for pair, found in other] == [((16, 16), False), ((32, 32), False)]
+
+
 def cells(**values: float) -> dict[str, Any]:
     return {
         clip: {key: cell.record() for key, cell in s.generated.items()}
@@ -166,7 +229,7 @@ def test_another_run_must_be_an_evaluation(tmp_path: Path) -> None:
 
 
 def run(name: str, **values: float) -> Run:
-    return Run(name, Path(name), cells(**values), {}, {"FID": f"FID of {name}"})
+    return Run(name, Path(name), cells(**values), sets={"FID": f"FID of {name}"})
 
 
 def test_systems_stand_side_by_side_on_the_clips_all_of_them_spoke() -> None:

@@ -1,5 +1,6 @@
 """Pairs of videos that do not fit: every number there can be, a reason for every other."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,13 @@ import pytest
 
 from pipeline.errors import MediaError
 from pipeline.weights import Shelf
+from render.errors import MetricError
+from render.metrics.alone import LEAST_EYES, measure_one
 from render.metrics.catalogue import CATALOGUE
 from render.metrics.judges import Judges
-from render.metrics.pair import PairOptions, PairScore, score_pair
+from render.metrics.landmark_error import EYE_CORNERS_68, IBUG
+from render.metrics.pair import PairOptions, PairScore, score_pair, smaller
+from render.metrics.watching import watch
 from render.video import VideoWriter
 
 
@@ -88,3 +93,68 @@ def test_what_is_no_video(tmp_path: Path, judges: Judges) -> None:
     for path in (text, tmp_path / "nowhere.mp4"):
         with pytest.raises(MediaError, match=path.name):
             score_pair(path, judges=judges)
+
+
+def blocks(path: Path, size: int, block: int) -> Path:
+    """Black and white squares of `block` pixels."""
+    rows = (np.arange(size) // block)[:, None] + (np.arange(size) // block)[None]
+    picture = np.repeat((255 * (rows % 2)).astype(np.uint8)[..., None], 3, axis=2)
+    with VideoWriter(path, size) as out:
+        for _ in range(4):
+            out.write(picture)
+    return path
+
+
+def test_the_true_video_is_also_judged_at_the_size_of_the_generated(
+    tmp_path: Path, judges: Judges
+) -> None:
+    true = blocks(tmp_path / "true.mp4", 128, 2)
+    grey = tmp_path / "grey.mp4"
+    with VideoWriter(grey, 128) as out:
+        for _ in range(4):
+            out.write(np.full((128, 128, 3), 128, np.uint8))
+    asked = PairOptions(drawn=32)
+    score = score_pair(grey, true, judges=judges, options=asked)
+    assert score.drawn == (32, 32)
+    assert set(score.reduced) == set(score.generated)
+    # Squares of two pixels are one grey at a quarter of the side: MSE 1/4, 6.02 dB. No video drawn
+    # so small gets more, and the grey one gets it.
+    assert score.reduced["psnr"].value == pytest.approx(10 * np.log10(4), abs=0.3)
+    assert score.generated["psnr"].value == pytest.approx(10 * np.log10(4), abs=0.1)
+    assert "OpenFace" in score.reduced["aue"].why_not or "program" in score.reduced["aue"].why_not
+    # A small file is one that was drawn small, and needs no word.
+    small = blocks(tmp_path / "small.mp4", 64, 2)
+    native = score_pair(small, true, judges=judges)
+    assert native.drawn == (64, 64)
+    assert native.reduced["psnr"].why_not.startswith("64x64 px against 128x128 of the reference")
+    for drawn in (None, 128):
+        alike = score_pair(grey, true, judges=judges, options=PairOptions(drawn=drawn))
+        assert (alike.reduced, alike.drawn) == ({}, None)
+    with pytest.raises(MetricError, match="128 px wide and cannot have been drawn 256 px wide"):
+        score_pair(grey, true, judges=judges, options=PairOptions(drawn=256))
+
+
+def test_only_a_video_of_the_same_shape_is_a_size(tmp_path: Path) -> None:
+    true = watch(video(tmp_path / "a.mp4", 1))
+    assert smaller(replace(true, drawn=(32, 32)), true)
+    assert not smaller(replace(true, drawn=(32, 16)), true)
+    assert not smaller(replace(true, drawn=(64, 64)), true)
+    assert not smaller(true, replace(true, frames=true.frames, drawn=(32, 32)))
+
+
+def test_a_face_too_small_for_hyperplanes_is_named(tmp_path: Path, judges: Judges) -> None:
+    seen = watch(video(tmp_path / "a.mp4", 3))
+    points = np.full((3, 478, 3), 1.0, np.float32)
+    _, right = IBUG[list(EYE_CORNERS_68)]
+    points[:, right, 0] = 1 + LEAST_EYES + 1  # by hand: a pixel more than needed
+
+    def note(drawn: tuple[int, int], found: np.ndarray) -> str:
+        looked_at = replace(seen, landmarks=found, drawn=drawn)
+        cell = measure_one(looked_at, judges, "sad", lambda *_: np.ones(3))["hyperplane"]
+        assert cell.value == 100
+        return cell.note
+
+    assert note((64, 64), points) == ""
+    assert "too small" in note((32, 32), points)  # half of them, before it was enlarged
+    points[:, right, 0] -= 2
+    assert "too small" in note((64, 64), points)
