@@ -13,12 +13,20 @@ app = typer.Typer(help="Ask people which of two videos is better.", no_args_is_h
 
 @app.command("serve")
 def serve(
-    a: Annotated[Path, typer.Argument(help="Folder of videos.")],
-    b: Annotated[Path, typer.Argument(help="Folder of videos with the same file names.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Two or more folders of videos with the same file names, or evaluations (OUT, "
+            "OUT/evaluation, OUT/evaluation-moee) of the same clips.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the study and its votes.")],
     names: Annotated[
-        str | None, typer.Option(help="What A and B are called in the table, e.g. emohead,truth.")
+        str | None, typer.Option(help="What they are called in the table, e.g. emohead,truth.")
     ] = None,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Evaluations: recorded videos as one more choice.")
+    ] = False,
     host: Annotated[
         str, typer.Option(help="Address to listen on; other than this machine's own: your risk.")
     ] = "127.0.0.1",
@@ -29,17 +37,23 @@ def serve(
     Sides and order are shuffled and balanced; a rater goes on where they stopped; marks can be
     changed. Ctrl+C ends it, the votes stay.
 
+    Of more than two folders each two are shown side by side.
+
     Example: emohead preferences serve ours/ theirs/ --out votes
+
+    Example: emohead preferences serve out/evaluation out/evaluation-moee --truth --out votes
     """
     called = None
     if names is not None:
         called = tuple(name.strip() for name in names.split(","))
-        if len(called) != 2 or not all(called) or called[0] == called[1]:
-            raise typer.BadParameter(f"--names {names}: two different names, e.g. ours,theirs")
+        if not all(called) or len(set(called)) != len(called):
+            raise typer.BadParameter(
+                f"--names {names}: a different name for each, e.g. ours,theirs"
+            )
     from flows.preferences.serve import serve as answer
     from flows.preferences.study import open_study
 
-    study = open_study(a, b, out, called)
+    study = open_study(folders, out, called, truth=truth)
     typer.echo(f"{len(study.pairs)} pairs, votes in {out}; Ctrl+C ends", err=True)
     answer(study, out, host, port, lambda address: typer.echo(f"preferences: {address}"))
 

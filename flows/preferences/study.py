@@ -1,6 +1,6 @@
-"""A study: pairs of videos of the same name in two folders, and who sees them in which order.
+"""A study: pairs of videos that show the same, and who sees them in which order.
 
-Nothing a rater is sent says which folder a video is from. Sides are balanced twice: every rater
+Nothing a rater is sent says whose a video is. Sides are balanced twice: every rater
 sees A on the left in half of the pairs (one more or less where they are odd), and the next rater
 sees the same pair the other way round.
 """
@@ -8,18 +8,18 @@ sees the same pair the other way round.
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flows.errors import NothingToDo
-from pipeline.datasets.emotions import spelled_out
+from flows.preferences.choices import SUFFIXES, Choice, choices_of
 from pipeline.encoder import sha256_of
 
-SUFFIXES = (".mp4", ".webm", ".m4v")
-"""What every browser plays; other containers are named and refused."""
 RECORD = "study.json"
 
 
@@ -28,7 +28,7 @@ class Pair:
     """One text said twice."""
 
     name: str
-    """The files' common name, without ending."""
+    """One name for one pair: what both show, and whose they are where there are more than two."""
     a: str
     b: str
     """Absolute paths."""
@@ -36,6 +36,8 @@ class Pair:
     b_sha256: str
     emotion: str
     """What both should show; "" where nothing says."""
+    of: tuple[int, int] = (0, 1)
+    """Which of the study's names A and B are."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Shown:
 class Study:
     """What is compared; stays what it is however often the page is started."""
 
-    names: tuple[str, str]
-    """What A and B are called in the table."""
+    names: tuple[str, ...]
+    """What the choices are called in the table; each two of them are compared."""
     pairs: tuple[Pair, ...]
     seed: int
     token: str
@@ -80,13 +82,27 @@ class Study:
         return asdict(self)
 
 
-def open_study(a: Path, b: Path, out: Path, names: tuple[str, str] | None = None) -> Study:
+def open_study(
+    folders: Sequence[Path],
+    out: Path,
+    names: Sequence[str] | None = None,
+    *,
+    truth: bool = False,
+) -> Study:
     """The study in `out`, begun if it is not there.
 
+    Args:
+        folders: of videos of the same names, or evaluations of the same clips.
+        out: the study's own.
+        names: what they are called in the table.
+        truth: the recorded videos of the evaluations are one more choice.
+
     Raises:
-        NothingToDo: no two videos have the same name, or the study there is of other videos.
+        NothingToDo: nothing that all folders have, or the study there is of other videos; see
+            `choices_of`.
     """
-    pairs = _pairs(a, b)
+    choices = choices_of(folders, truth=truth, names=names)
+    pairs = _pairs(choices)
     path = out / RECORD
     if path.is_file():
         kept = read_study(out)
@@ -98,7 +114,7 @@ def open_study(a: Path, b: Path, out: Path, names: tuple[str, str] | None = None
                 "give another --out, or the folders it was begun with"
             )
         return kept
-    called = names or _names(a, b)
+    called = tuple(choice.name for choice in choices)
     study = Study(called, tuple(pairs), secrets.randbelow(2**31), secrets.token_urlsafe(16))
     out.mkdir(parents=True, exist_ok=True)
     draft = out / f".{RECORD}"
@@ -119,56 +135,43 @@ def read_study(out: Path) -> Study:
         raise NothingToDo(f"{out} holds no study; `emohead preferences serve A/ B/ --out {out}`")
     try:
         told = json.loads(path.read_text("utf-8"))
-        pairs = tuple(Pair(**pair) for pair in told.pop("pairs"))
-        first, second = told.pop("names")
-        return Study((first, second), pairs, **told)
+        pairs = tuple(
+            Pair(**{**pair, "of": tuple(pair.get("of", (0, 1)))}) for pair in told.pop("pairs")
+        )
+        return Study(tuple(told.pop("names")), pairs, **told)
     except (ValueError, TypeError, KeyError) as error:
         raise NothingToDo(f"{path} cannot be read ({error}); take it from a backup") from error
 
 
-def _pairs(a: Path, b: Path) -> list[Pair]:
-    ours, theirs = _videos(a), _videos(b)
-    common = sorted(set(ours) & set(theirs))
+def _pairs(choices: Sequence[Choice]) -> list[Pair]:
+    """Every two choices, in each video that all of them have."""
+    common = sorted(set.intersection(*(set(choice.videos) for choice in choices)))
     if not common:
+        told = " against ".join(f"{choice.folder}: {_some(choice.videos)}" for choice in choices)
         raise NothingToDo(
-            f"no video of {a} has its twin in {b}: {_some(ours)} against {_some(theirs)}; twins "
-            "have the same file name"
+            f"no video has its twin in every folder ({told}); twins have the same file name, those "
+            "of evaluations are of the same clip: evaluate on one store"
         )
-    return [
-        Pair(
-            name,
-            str(ours[name].resolve()),
-            str(theirs[name].resolve()),
-            sha256_of(ours[name]),
-            sha256_of(theirs[name]),
-            _emotion(ours[name]) or _emotion(theirs[name]),
-        )
-        for name in common
-    ]
-
-
-def _videos(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise NothingToDo(f"{folder} is no folder; give two folders of videos")
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
-
-
-def _emotion(video: Path) -> str:
-    """What a video should show: by the record beside it, else by a word of its name."""
-    beside = video.with_suffix(".json")
-    if beside.is_file():
-        try:
-            told = json.loads(beside.read_text("utf-8")).get("emotion")
-        except (ValueError, AttributeError):
-            told = None
-        if isinstance(told, str) and told:
-            return told
-    words = video.stem.replace("-", "_").replace("#", "_").split("_")
-    return next((tag for word in words if (tag := spelled_out(word))), "")
-
-
-def _names(a: Path, b: Path) -> tuple[str, str]:
-    return (a.name, b.name) if a.name != b.name else (str(a), str(b))
+    couples = list(combinations(range(len(choices)), 2))
+    sums = {
+        path: sha256_of(path) for c in choices for name, path in c.videos.items() if name in common
+    }
+    pairs = []
+    for name in common:
+        for i, j in couples:
+            a, b = choices[i], choices[j]
+            pairs.append(
+                Pair(
+                    name if len(couples) == 1 else f"{name} ({a.name}, {b.name})",
+                    str(a.videos[name].resolve()),
+                    str(b.videos[name].resolve()),
+                    sums[a.videos[name]],
+                    sums[b.videos[name]],
+                    a.emotions.get(name) or b.emotions.get(name, ""),
+                    (i, j),
+                )
+            )
+    return pairs
 
 
 def _some(videos: dict[str, Path]) -> str:

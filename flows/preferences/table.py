@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from flows.errors import NothingToDo
 from flows.preferences.agreement import krippendorff_alpha
-from flows.preferences.study import read_study
+from flows.preferences.study import Study, read_study
 from flows.preferences.votes import ASPECTS, Vote, Votes
 from render.metrics.intervals import crossed_interval
 
@@ -28,15 +28,46 @@ def result(folder: Path) -> dict[str, Any]:
     raters = [rater for rater in votes.raters() if any(who == rater for who, _ in latest)]
     if not raters:
         raise NothingToDo(f"{folder} holds no vote yet; `emohead preferences serve` asks for them")
-    pairs = [pair.name for pair in study.pairs]
+    couples: dict[tuple[int, int], list[str]] = {}
+    for pair in study.pairs:
+        couples.setdefault(pair.of, []).append(pair.name)
+    told = [
+        {
+            "names": [study.names[i] for i in of],
+            "aspects": {aspect: _aspect(aspect, latest, raters, pairs) for aspect in ASPECTS},
+        }
+        for of, pairs in couples.items()
+    ]
+    both = {"aspects": told[0]["aspects"]} if len(told) == 1 else {}
     return {
         "names": list(study.names),
         "raters": len(raters),
-        "pairs": len(pairs),
+        "pairs": len(study.pairs),
         "votes": len(latest),
-        "open": len(raters) * len(pairs) - len(latest),
-        "aspects": {aspect: _aspect(aspect, latest, raters, pairs) for aspect in ASPECTS},
+        "open": len(raters) * len(study.pairs) - len(latest),
+        **both,
+        "couples": told,
+        "marks": {
+            aspect: {
+                name: _interval(_marks_of(aspect, which, study, latest, raters))
+                for which, name in enumerate(study.names)
+            }
+            for aspect in ASPECTS
+        },
     }
+
+
+def _marks_of(
+    aspect: str, which: int, study: Study, latest: dict[tuple[str, str], Vote], raters: list[str]
+) -> Marks:
+    """All marks one choice was given, whatever it was shown beside."""
+    shown = [pair for pair in study.pairs if which in pair.of]
+    marks = np.full((len(raters), len(shown)), np.nan)
+    for r, rater in enumerate(raters):
+        for p, pair in enumerate(shown):
+            if vote := latest.get((rater, pair.name)):
+                marks[r, p] = (vote.a if pair.of[0] == which else vote.b)[aspect]
+    return marks
 
 
 def _aspect(
@@ -67,10 +98,16 @@ def _interval(marks: Marks) -> dict[str, Any]:
 
 
 def rows(told: dict[str, Any]) -> list[dict[str, str]]:
-    """The table for people, a row an aspect."""
-    a, b = told["names"]
+    """The table for people, a row an aspect; of more than two choices, each two of them."""
+    return [line for couple in told["couples"] for line in _rows(couple, len(told["couples"]) > 1)]
+
+
+def _rows(couple: dict[str, Any], several: bool) -> list[dict[str, str]]:
+    a, b = ("A", "B") if several else couple["names"]
+    who = dict(zip(("A", "B"), couple["names"], strict=True)) if several else {}
     return [
         {
+            **who,
             "aspect": aspect.capitalize(),
             f"{a} (0-5)": cell["a"]["text"],
             f"{b} (0-5)": cell["b"]["text"],
@@ -83,7 +120,7 @@ def rows(told: dict[str, Any]) -> list[dict[str, str]]:
             if cell["agreement"] is None
             else f"{cell['agreement']:.2f}",
         }
-        for aspect, cell in told["aspects"].items()
+        for aspect, cell in couple["aspects"].items()
     ]
 
 
@@ -107,4 +144,10 @@ def write_table(folder: Path) -> tuple[dict[str, Any], str]:
         f"{told['open']} still open. Marks 0-5, mean [95 % bootstrap over raters and pairs]; "
         "agreement: Krippendorff's alpha, interval scale."
     )
+    if len(told["couples"]) > 1:
+        means = [
+            {"choice": name, **{a.capitalize(): told["marks"][a][name]["text"] for a in ASPECTS}}
+            for name in told["names"]
+        ]
+        head += f"\n\nAll marks of a choice:\n\n{markdown(means)}\n\nTwo by two:"
     return told, f"{head}\n\n{markdown(lines)}"

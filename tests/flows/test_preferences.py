@@ -9,6 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from flows.errors import NothingToDo
+from flows.evaluation.people import marks_of
+from flows.evaluation.places import generated_in, recorded_in
 from flows.preferences.agreement import krippendorff_alpha
 from flows.preferences.app import make_app
 from flows.preferences.study import Study, open_study
@@ -37,7 +39,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def study(folders: tuple[Path, Path], out: Path) -> Study:
-    return open_study(*folders, out)
+    return open_study(folders, out)
 
 
 @pytest.fixture
@@ -76,19 +78,100 @@ def test_sides_are_balanced_within_a_rater_and_between_raters(study: Study) -> N
 def test_a_study_goes_on_and_refuses_other_videos(
     folders: tuple[Path, Path], out: Path, study: Study
 ) -> None:
-    assert open_study(*folders, out) == study
+    assert open_study(folders, out) == study
     (folders[0] / "p3.mp4").write_bytes(b"another video")
     with pytest.raises(NothingToDo, match=r"'p3' is not what it was.*another --out"):
-        open_study(*folders, out)
+        open_study(folders, out)
 
 
 def test_folders_without_twins_are_named(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(NothingToDo, match=r"no video of .* has its twin"):
-        open_study(folders[0], empty, tmp_path / "x")
+    with pytest.raises(NothingToDo, match=r"no video has its twin .*/empty: no \.mp4"):
+        open_study((folders[0], empty), tmp_path / "x")
     with pytest.raises(NothingToDo, match="is no folder"):
-        open_study(folders[0], tmp_path / "nowhere", tmp_path / "x")
+        open_study((folders[0], tmp_path / "nowhere"), tmp_path / "x")
+
+
+def evaluation(folder: Path, system: str, *clips: str) -> Path:
+    """As `emohead evaluate` writes one."""
+    for clip in clips:
+        for path in (generated_in(folder, clip), recorded_in(folder, clip)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(f"{system} {path.stem} {clip}".encode())
+    rows = [{"clip": clip, "emotion": "sad" if clip == "c1" else "unlabelled"} for clip in clips]
+    told = {"system": system, "cells": {clip: {} for clip in clips}, "tables": {"clips": rows}}
+    (folder / "evaluation.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_evaluations_of_the_same_clips_are_paired_as_they_lie(tmp_path: Path, out: Path) -> None:
+    mine = evaluation(tmp_path / "run" / "evaluation", "emohead", "c1", "c2", "mine only")
+    moee = evaluation(tmp_path / "evaluation-moee", "moee", "c1", "c2")
+    study = open_study((tmp_path / "run", moee), out)
+    assert study.names == ("emohead", "moee")
+    assert [(p.name, p.emotion) for p in study.pairs] == [("c1", "sad"), ("c2", "")]
+    assert Path(study.pairs[0].a) == generated_in(mine, "c1").resolve()
+    assert open_study((mine, moee), out) == study
+    # Two runs of one system are told apart by their folders.
+    again = evaluation(tmp_path / "later", "moee", "c1")
+    names = open_study((moee, again), tmp_path / "two").names
+    assert names == (f"moee in {moee}", f"moee in {again}")
+
+
+def test_three_choices_are_shown_two_by_two(tmp_path: Path, out: Path) -> None:
+    folders = [
+        evaluation(tmp_path / name, name, "c1", "c2", "c3", "c4") for name in ("ours", "moee")
+    ]
+    study = open_study(folders, out, truth=True)
+    assert study.names == ("ours", "moee", "true videos")
+    assert [pair.of for pair in study.pairs[:3]] == [(0, 1), (0, 2), (1, 2)]
+    assert len({pair.name for pair in study.pairs}) == len(study.pairs) == 4 * 3
+    assert sum(item.a_left for item in study.order(0)) == 6
+    assert "reference" in Path(study.pairs[1].b).name
+    assert open_study(folders, out, truth=True) == study
+    client = TestClient(make_app(study, Votes(out), ("testserver",)), follow_redirects=False)
+    root = enrolled(client, study, "one")
+    worth = {0: 3, 1: 1, 2: 5}
+    for place, item in enumerate(study.order(0)):
+        page = client.get(f"{root}/{place}").text
+        assert not any(name in page for name in ("ours", "moee", "true videos", "reference"))
+        a, b = (worth[which] for which in item.pair.of)
+        client.post(f"{root}/{place}", data=marks(a, b) if item.a_left else marks(b, a))
+    told, text = write_table(out)
+    assert [c["aspects"]["empathy"]["difference"]["mean"] for c in told["couples"]] == [2, -2, -4]
+    assert {n: cell["mean"] for n, cell in told["marks"]["fidelity"].items()} == {
+        "ours": 3, "moee": 1, "true videos": 5,
+    }  # fmt: skip
+    assert "| moee | true videos | Fidelity |" in text
+    assert len((out / "table.csv").read_text().splitlines()) == 1 + 3 * 3
+    # The page of an evaluation quotes the first choice.
+    (out.parent / "preferences").symlink_to(out)
+    mine = "3.00 (n = 8, no interval)"  # one rater
+    assert marks_of(out.parent) == dict.fromkeys(("Fidelity", "Coherence", "Empathy"), mine)
+
+
+def test_what_cannot_be_paired_is_told_with_the_cure(
+    tmp_path: Path, folders: tuple[Path, Path], out: Path
+) -> None:
+    mine = evaluation(tmp_path / "mine", "emohead", "c1")
+    other = evaluation(tmp_path / "other", "moee", "c2")
+    with pytest.raises(NothingToDo, match=r"mine: c1 against .*other: c2\).* on one store"):
+        open_study((mine, other), out)
+    with pytest.raises(NothingToDo, match=r"ours is none .*`emohead evaluate` there first"):
+        open_study((mine, folders[0]), out)
+    with pytest.raises(NothingToDo, match=r"--truth takes .*ours is none"):
+        open_study(folders, out, truth=True)
+    with pytest.raises(NothingToDo, match="nothing to choose between; give another folder, or --t"):
+        open_study((mine,), out)
+    with pytest.raises(NothingToDo, match=r"2 choices and 3 names \(a, b, c\)"):
+        open_study(folders, out, ("a", "b", "c"))
+    with pytest.raises(NothingToDo, match="give each folder once"):
+        open_study((mine, mine), out)
+    generated_in(other, "c2").unlink()
+    with pytest.raises(NothingToDo, match="holds no video of its 1 clips"):
+        open_study((mine, other), out)
+    assert not out.exists()
 
 
 def test_a_rater_votes_through_all_pairs_and_comes_to_the_end(

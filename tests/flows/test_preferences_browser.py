@@ -1,5 +1,6 @@
 """The preference page in a real browser: two videos on one clock, marks given by hand."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.evaluation.places import generated_in
 from flows.preferences.table import result
 from flows.preferences.votes import Votes
 from render.video import VideoWriter
@@ -51,11 +53,16 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     root = tmp_path_factory.mktemp("preferences")
-    for folder, colour in (("ours", (150, 20, 20)), ("theirs", (20, 20, 150))):
-        (root / folder).mkdir()
-        for name in ("one_happy", "two_sad"):
-            write_video(root / folder / f"{name}.mp4", colour)
-    call = ("preferences", "serve", "ours", "theirs", "--out", "votes", "--port", "0")
+    # Two evaluations as `emohead evaluate` writes them; the other tests serve folders of files.
+    asked = {"one": "happy", "two": "sad"}
+    for system, colour in (("emohead", (150, 20, 20)), ("moee", (20, 20, 150))):
+        folder = root / f"run-{system}"
+        for clip in asked:
+            write_video(generated_in(folder, clip), colour)
+        rows = [{"clip": clip, "emotion": emotion} for clip, emotion in asked.items()]
+        told = {"system": system, "cells": {c: {} for c in asked}, "tables": {"clips": rows}}
+        (folder / "evaluation.json").write_text(json.dumps(told))
+    call = ("preferences", "serve", "run-emohead", "run-moee", "--out", "votes", "--port", "0")
     server = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", *call], cwd=root, stdout=subprocess.PIPE, text=True
     )
@@ -89,6 +96,7 @@ def test_a_rater_looks_listens_and_marks(seen: Seen) -> None:
     page.get_by_label("Your name or a code").fill("rater 1")
     page.get_by_role("button", name="Begin").click()
     until(page, "[...document.querySelectorAll('video')].every(v => v.readyState >= 3)")
+    assert page.get_by_text("Both should look").inner_text().split()[-1] in ("happy", "sad")
     save = page.locator("#save")
     assert save.is_disabled()
     page.get_by_role("button", name="Play both").click()
@@ -123,7 +131,7 @@ def test_a_rater_looks_listens_and_marks(seen: Seen) -> None:
     page.locator("#save").click()
     page.get_by_text("Thank you, rater 1.").wait_for()
     told = result(seen.votes)
-    assert told["votes"] == 2
+    assert (told["names"], told["votes"]) == (["emohead", "moee"], 2)
     assert told["aspects"]["fidelity"]["left_bias"]["mean"] == pytest.approx(1)  # (2 + 0) / 2
 
 
@@ -142,5 +150,5 @@ def test_marks_are_there_again_and_can_be_changed(seen: Seen) -> None:
 def test_nothing_is_asked_from_elsewhere_and_nothing_complains(seen: Seen) -> None:
     assert seen.asked
     assert all(url.startswith(seen.address) for url in seen.asked), seen.asked
-    assert not any(name in url for url in seen.asked for name in ("ours", "theirs", "one_happy"))
+    assert not any(name in url for url in seen.asked for name in ("run-", "moee", "mp4"))
     assert not seen.wrong
