@@ -3,13 +3,12 @@
 Cached frames, sound and coefficients of many people to EMOdiffhead's video diffusion model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -31,7 +30,7 @@ from models import read_steps
 from models.labels import label_vector
 from pipeline.datasets.emotions import CANONICAL
 from render.diffusion.config import FREE, ExpertsConfig, PortraitTraining
-from render.diffusion.data import PortraitClip, PortraitData, shrink
+from render.diffusion.data import PortraitClip, PortraitData, moving_parts, shrink
 from render.diffusion.experts import told
 from store import Cache, Snapshot
 
@@ -55,6 +54,7 @@ def portrait_data(
     size: int,
     frames: Path,
     identities: tuple[str, ...] = (),
+    moving: bool = False,
 ) -> PortraitData:
     """Clips with frames, sound and a face; coefficients whitened by each person's statistics.
 
@@ -65,11 +65,13 @@ def portrait_data(
         size: side of the frames.
         frames: folder the small frames are kept in, memory-mapped; may be deleted.
         identities: people; none named means all.
+        moving: also where expression shows, from the parsing.
 
     Raises:
         NothingToDo: there is no such clip; says who has some.
     """
     needed = (names.frames, names.audio, names.expression)
+    needed = (*needed, names.parsing) if moving else needed
     table = snapshot.clips(dataset)
     planes = read_planes(snapshot, dataset, names.expression)
     usable = [c for c in clips_with(snapshot, dataset, needed) if table.identity[c] in planes]
@@ -82,6 +84,11 @@ def portrait_data(
         )
     splits = splits_of(snapshot, dataset, chosen)
     cells = snapshot.cells(dataset)
+
+    def small(feature: str, clip_id: str, made: Callable[..., np.ndarray]) -> np.ndarray:
+        path = frames / f"{cells[feature][clip_id][:16]}-{size}.npy"
+        return _kept(path, lambda: made(snapshot.read(dataset, feature, clip_id), size))
+
     clips = []
     for clip_id in chosen:
         identity, emotion = table.identity[clip_id], table.emotion[clip_id]
@@ -90,17 +97,15 @@ def portrait_data(
                 clip_id,
                 identity,
                 emotion if emotion in CANONICAL else "",
-                _small(
-                    snapshot, dataset, names.frames, clip_id, size,
-                    frames / f"{cells[names.frames][clip_id][:16]}-{size}.npy",
-                ),
+                small(names.frames, clip_id, shrink),
                 read_steps(snapshot.read(dataset, names.audio, clip_id)).astype(np.float32),
                 planes[identity].whitening.whiten(
                     snapshot.read(dataset, names.expression, clip_id)
                 ),
                 splits[clip_id],
+                moving=small(names.parsing, clip_id, moving_parts) if moving else None,
             )
-        )  # fmt: skip
+        )
     provenance = {
         "snapshot": snapshot.id,
         "dataset": dataset,
@@ -245,6 +250,7 @@ def train_portrait(config: PortraitFlowConfig) -> dict[str, Any]:
     data = portrait_data(
         snapshot, config.dataset, config.names, settings.network.size,
         config.out.with_name(f"{config.out.name}-frames"), config.identities,
+        bool(settings.moving_weight),
     )  # fmt: skip
     done = [trained(stage) for stage in left(stages(config.out, settings, data))]
     return {
@@ -256,14 +262,12 @@ def train_portrait(config: PortraitFlowConfig) -> dict[str, Any]:
     }
 
 
-def _small(
-    snapshot: Snapshot, dataset: str, feature: str, clip_id: str, size: int, path: Path
-) -> UInt8[np.ndarray, "frames s s 3"]:
-    """Small frames of a clip, made once."""
+def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """What was made once, memory-mapped."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
         with draft.open("wb") as file:
-            np.save(file, shrink(snapshot.read(dataset, feature, clip_id), size))
+            np.save(file, make())
         draft.replace(path)
     return np.asarray(np.load(path, mmap_mode="r"))

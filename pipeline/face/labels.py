@@ -16,6 +16,10 @@ LABELS = (
 
 HEAD = (*range(1, 14), 17, 18)
 """Labels that move with the head (AD-NeRF's split)."""
+FEATURES = (LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE, MOUTH, UPPER_LIP, LOWER_LIP)
+"""Brows, eyes, mouth: what an expression moves."""
+FACE = (SKIN, *FEATURES, 6, NOSE)
+"""The face without ears and hair."""
 TORSO = (14, 15, 16)
 """Neck, necklace, cloth: what the head sits on."""
 

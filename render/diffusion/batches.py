@@ -34,6 +34,8 @@ class PortraitBatch:
     """Of the chain."""
     noise_seed: int
     """Of the noise (its shape is the codec's affair)."""
+    weight: Float[Tensor, "batch frames 1 s s"] | None = None
+    """Of each pixel in the loss; None: all count alike. Of motion frames it means nothing."""
 
     def noise(self, shape: tuple[int, ...]) -> Tensor:
         """Noise of the frames' places."""
@@ -75,13 +77,15 @@ class PortraitBatches:
         """The batch of a step."""
         config = self.config
         rng = np.random.default_rng([config.seed, step])
-        frames, states, pictures, tracks, starts = [], [], [], [], []
+        frames, states, pictures, tracks, starts, moving = [], [], [], [], [], []
         for flat in self._sampler.indices(step):
             clip = int(np.searchsorted(self._ends, flat, side="right"))
             start = int(flat - (self._ends[clip - 1] if clip else 0))
             alone = start < self._motion or rng.random() < config.drop_motion
             here = self._clips[clip]
-            frames.append(self._window(here, start, alone))
+            frames.append(self._window(here.frames, start, alone))
+            if config.moving_weight and here.moving is not None:
+                moving.append(self._window(here.moving, start, alone))
             states.append([ABSENT if alone else CLEAN] * self._motion + [NOISY] * self._frames)
             pictures.append(self._picture(clip, start, float(rng.random())))
             tracks.append((here.audio, here.expression, here.asked))
@@ -108,14 +112,15 @@ class PortraitBatches:
             signed, state, to_signed(np.stack(pictures)), told,
             torch.from_numpy(rng.integers(config.noise.steps, size=config.batch)),
             int(rng.integers(2**62)),
+            _weights(np.stack(moving), config.moving_weight) if moving else None,
         )  # fmt: skip
 
     def _window(
-        self, clip: PortraitClip, start: int, alone: bool
-    ) -> UInt8[np.ndarray, "frames s s 3"]:
+        self, track: UInt8[np.ndarray, "all ..."], start: int, alone: bool
+    ) -> UInt8[np.ndarray, "frames ..."]:
         if not alone:
-            return np.array(clip.frames[start - self._motion : start + self._frames])
-        window = np.array(clip.frames[start : start + self._frames])
+            return np.array(track[start - self._motion : start + self._frames])
+        window = np.array(track[start : start + self._frames])
         return np.concatenate([np.zeros((self._motion, *window.shape[1:]), np.uint8), window])
 
     def _picture(self, clip: int, start: int, lot: float) -> UInt8[np.ndarray, "s s 3"]:
@@ -125,3 +130,9 @@ class PortraitBatches:
         other = [place for place in known if place[0] != clip or place[1] not in inside] or known
         i, at = other[int(lot * len(other))]
         return np.array(self._clips[i].frames[at])
+
+
+def _weights(
+    moving: UInt8[np.ndarray, "batch frames s s"], most: float
+) -> Float[Tensor, "batch frames 1 s s"]:
+    return torch.from_numpy(moving).float().mul_(most / 255).add_(1)[:, :, None]

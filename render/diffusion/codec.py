@@ -37,6 +37,10 @@ class Codec(Protocol):
         """Back to frames."""
         ...
 
+    def weigh(self, pixels: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n d h w"]:
+        """Weights of pixels as weights of places, for all channels (d = c) or each place."""
+        ...
+
 
 class PixelCodec:
     """Space to depth: nothing is lost, and attention runs over block² times fewer places."""
@@ -54,6 +58,10 @@ class PixelCodec:
     def decode(self, places: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 s s"]:
         """Channels to blocks of pixels."""
         return functional.pixel_shuffle(places, self.block)
+
+    def weigh(self, pixels: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n d h w"]:
+        """Each pixel's own."""
+        return self.encode(pixels.expand(-1, 3, -1, -1))
 
 
 class LatentCodec:
@@ -85,6 +93,10 @@ class LatentCodec:
         """Frames, one by one: a 512² frame takes gigabytes."""
         vae = self._vae.to(places.device)
         return torch.cat([vae.decode(place[None] / self._scale).sample for place in places])
+
+    def weigh(self, pixels: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n d h w"]:
+        """The mean over the pixels of a place."""
+        return functional.avg_pool2d(pixels, self.step)
 
 
 def codec_of(config: NetworkConfig) -> Codec:

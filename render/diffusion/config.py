@@ -185,6 +185,9 @@ class NoiseConfig:
     """Steps of the chain."""
     schedule: str = "squaredcos_cap_v2"
     """diffusers' name of the betas; Stable Diffusion was trained with `scaled_linear`."""
+    shift: float = 1.0
+    """Divides the root of every step's SNR: large frames still show who smiles where the same
+    noise has drowned small ones ("simple diffusion", arXiv 2301.11093)."""
     prediction: Prediction = "sample"
     """What the network gives: the clean frame, or v (Salimans and Ho, arXiv 2202.00512)."""
     snr_floor: float = 1.0
@@ -195,6 +198,8 @@ class NoiseConfig:
 
     def __post_init__(self) -> None:
         """Refuse weights that would be zero or upside down."""
+        if not 0 < self.shift < float("inf"):
+            raise ConfigError(f"portrait: shift = {self.shift}; must be above 0")
         if self.steps < 2 or not 0 < self.snr_floor <= self.snr_gamma:
             raise ConfigError(
                 f"portrait: steps = {self.steps}, snr_floor = {self.snr_floor}, snr_gamma = "
@@ -234,6 +239,9 @@ class PortraitTraining:
     """Share of windows without the identity picture."""
     drop_motion: float = 0.2
     """Share of windows without motion frames, besides those that begin a clip: a video's first."""
+    moving_weight: float = 0.0
+    """What brows, eyes and lips count more in the loss than the rest of the picture (1 + this;
+    the skin around them a quarter of it): they are a twentieth of a frame. 0: all count alike."""
     emotion_free: bool = True
     """Learn from clips without an emotion label, too: the coefficients of all clips are known."""
     frozen: bool = False
@@ -266,6 +274,8 @@ class PortraitTraining:
                 "portrait: frozen without experts: nothing would be learnt; set network.experts, "
                 "or leave frozen out"
             )
+        if not 0 <= self.moving_weight < float("inf"):
+            raise ConfigError(f"portrait: moving_weight = {self.moving_weight}; must be 0 or more")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"portrait: ema = {self.ema}; must be at least 0 and below 1")
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from models.data import Split, standard_statistics
+from pipeline.face.labels import FACE, FEATURES, part
 from render.errors import PortraitDataError
 
 
@@ -31,6 +32,8 @@ class PortraitClip:
     asked: Float[np.ndarray, "asked told"] | None = None
     """What is known of each frame's emotion (`render.diffusion.experts.told`), for models with
     experts."""
+    moving: UInt8[np.ndarray, "frames s s"] | None = None
+    """Where expression shows (see `moving_parts`), 0 to 255; None: nobody looked."""
 
     def __post_init__(self) -> None:
         """Hold the arrays against each other.
@@ -64,6 +67,7 @@ class PortraitData:
                 ("audio channels", clip.audio.shape[1], first.audio.shape[1]),
                 ("coefficients", clip.expression.shape[1], first.expression.shape[1]),
                 ("channels of the emotion", _asked_width(clip), _asked_width(first)),
+                ("maps of moving parts", clip.moving is not None, first.moving is not None),
             ):
                 if mine != theirs:
                     raise PortraitDataError(
@@ -120,8 +124,8 @@ class PortraitData:
             head = (clip.clip_id, clip.identity, clip.emotion, clip.split, n, _asked_width(clip))
             digest.update(repr(head).encode())
             rows = [0, n // 2, n - 1]
-            arrays = [clip.frames, clip.audio, clip.expression]
-            for array in arrays if clip.asked is None else [*arrays, clip.asked]:
+            known = (clip.frames, clip.audio, clip.expression, clip.asked, clip.moving)
+            for array in (a for a in known if a is not None):
                 digest.update(np.ascontiguousarray(array[rows]).tobytes())
         return digest.hexdigest()
 
@@ -146,6 +150,24 @@ def shrink(frames: UInt8[np.ndarray, "n h h 3"], size: int) -> UInt8[np.ndarray,
     return small
 
 
+def moving_parts(labels: UInt8[np.ndarray, "n h h"], size: int) -> UInt8[np.ndarray, "n s s"]:
+    """Where expression shows: 255 on brows, eyes, lips and around them, 64 on the rest of the face.
+
+    Args:
+        labels: of CelebAMask-HQ (`pipeline.face.labels`).
+        size: side of the maps; areas are averaged.
+    """
+    side = labels.shape[1]
+    # A raised brow leaves its place by about a twentieth of the crop.
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side // 20 * 2 + 1,) * 2)
+    maps = np.empty((len(labels), size, size), np.uint8)
+    for row, picture in zip(maps, labels, strict=True):
+        near = cv2.dilate(part(picture, FEATURES).astype(np.uint8), around)
+        whole = np.where(near > 0, 255, 64 * part(picture, FACE)).astype(np.uint8)
+        row[:] = cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
+    return maps
+
+
 def _check(clip: PortraitClip) -> None:
     lengths = {
         "frames": len(clip.frames),
@@ -154,6 +176,8 @@ def _check(clip: PortraitClip) -> None:
     }
     if clip.asked is not None:
         lengths["emotion"] = len(clip.asked)
+    if clip.moving is not None:
+        lengths["moving parts"] = len(clip.moving)
     if len(set(lengths.values())) > 1 or not len(clip.frames):
         raise PortraitDataError(
             f"portrait: clip {clip.clip_id}: lengths {lengths}; read all features of all frames"

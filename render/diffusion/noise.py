@@ -21,9 +21,11 @@ class Chain:
     def __init__(self, config: NoiseConfig) -> None:
         """Fix the betas."""
         self.config = config
+        self._betas = _shifted(config)
         self._scheduler = DDIMScheduler(
             num_train_timesteps=config.steps,
             beta_schedule=config.schedule,
+            trained_betas=self._betas,
             prediction_type=config.prediction,
             rescale_betas_zero_snr=True,
             timestep_spacing="trailing",
@@ -85,6 +87,7 @@ class Chain:
             scheduler = DPMSolverMultistepScheduler(
                 num_train_timesteps=self.config.steps,
                 beta_schedule=self.config.schedule,
+                trained_betas=self._betas,
                 prediction_type=self.config.prediction,
                 rescale_betas_zero_snr=True,
                 timestep_spacing="trailing",
@@ -97,6 +100,17 @@ class Chain:
             warnings.simplefilter("ignore", DeprecationWarning)
             scheduler.set_timesteps(steps)
         return scheduler
+
+
+def _shifted(config: NoiseConfig) -> list[float] | None:
+    """Betas with SNR / shift² (arXiv 2301.11093, eq. 4); None: the schedule's own."""
+    if config.shift == 1:
+        return None
+    plain = DDIMScheduler(num_train_timesteps=config.steps, beta_schedule=config.schedule)
+    kept = plain.alphas_cumprod.double()
+    snr = kept / (1 - kept) / config.shift**2
+    kept = snr / (1 + snr)
+    return (1 - kept / torch.cat([kept.new_ones(1), kept[:-1]])).tolist()
 
 
 def draw_noise(shape: tuple[int, ...], seed: int) -> Float[Tensor, "..."]:

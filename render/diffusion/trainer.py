@@ -33,7 +33,12 @@ def portrait_loss(model: Portrait, chain: Chain, batch: PortraitBatch) -> Tensor
     seen = model.see(model.codec.encode(batch.picture))
     said = model(torch.where(noisy, mixed, places), batch.step, batch.state, batch.conditions, seen)
     error = (said - chain.target(places, noise, batch.step)).square()
-    per_window = (error * noisy).flatten(1).sum(1) / noisy.expand_as(error).flatten(1).sum(1)
+    counts = noisy.expand_as(error)
+    if batch.weight is not None:
+        counts = counts * model.codec.weigh(batch.weight.flatten(0, 1)).unflatten(
+            0, batch.state.shape
+        )
+    per_window = (error * counts).flatten(1).sum(1) / counts.flatten(1).sum(1)
     return (per_window * chain.weight(batch.step)).mean()
 
 
@@ -74,6 +79,11 @@ def train_portrait(
             "name the folder of a finished one, or leave frozen out"
         )
     clips = data.training(config.emotion_free)
+    if config.moving_weight and clips[0].moving is None:
+        raise PortraitDataError(
+            f"portrait: moving_weight = {config.moving_weight}, and the clips have no maps of "
+            "moving parts; make them by `moving_parts`, or set moving_weight to 0"
+        )
     batches, chain = PortraitBatches(clips, config), Chain(config.noise)
     if config.threads is not None:
         torch.set_num_threads(config.threads)

@@ -47,6 +47,13 @@ def test_a_store_becomes_a_portrait_model_once(looked_at: Path, tmp_path: Path) 
     np.testing.assert_array_equal(
         clip.frames, shrink(snapshot.read("clips", "video/rgb", clip.clip_id), 32)
     )
+    told = portrait_data(snapshot, "clips", FeatureNames(), 32, frames, moving=True)
+    shown = told.clips[0].moving
+    assert shown is not None
+    # Brows, eyes and lips are in every frame, and a small part of it.
+    assert shown.shape == clip.frames.shape[:3]
+    assert 0.01 < (shown > 128).mean() < 0.3
+    assert told.digest() != data.digest()
     with pytest.raises(NothingToDo, match=r"no clip of nobody .* people who do: iris"):
         portrait_data(snapshot, "clips", FeatureNames(), 32, frames, ("nobody",))
 

@@ -19,7 +19,7 @@ from render.diffusion.animate import Sampling, animate
 from render.diffusion.checkpoint import load_portrait
 from render.diffusion.codec import PixelCodec, to_bytes, to_signed
 from render.diffusion.config import NetworkConfig, NoiseConfig, PortraitTraining
-from render.diffusion.data import PortraitClip, PortraitData, shrink
+from render.diffusion.data import PortraitClip, PortraitData, moving_parts, shrink
 from render.diffusion.noise import Chain
 from render.diffusion.picture import cut_face, identity_picture
 from render.diffusion.portrait import Portrait
@@ -44,6 +44,17 @@ def test_the_last_step_of_the_chain_is_noise_alone() -> None:
     mixed = chain.noised(clean, noise, torch.tensor([999, 0]))
     assert torch.equal(mixed[0], noise[0])
     assert (mixed[1] - 1).abs().max() < 0.3
+
+
+def test_a_shift_of_four_takes_twelve_decibels_of_every_step_but_the_last() -> None:
+    plain, shifted = (Chain(NoiseConfig(shift=shift)) for shift in (1.0, 4.0))
+    clean, step = torch.ones(3, 1), torch.tensor([100, 500, 999])
+    kept = [chain.noised(clean, torch.zeros(3, 1), step)[:, 0] ** 2 for chain in (plain, shifted)]
+    snr = [k / (1 - k) for k in kept]
+    assert torch.allclose(10 * torch.log10(snr[0][:2] / snr[1][:2]), torch.tensor(12.04), atol=0.05)
+    assert snr[1][2] == 0
+    back = shifted.solver("dpm++", 10, clip=True)
+    assert torch.allclose(back.alphas_cumprod[step[:2]], kept[1][:2], atol=1e-5)
 
 
 def test_weights_of_both_predictions_weigh_the_clean_frame_alike() -> None:
@@ -86,6 +97,21 @@ def test_configs_survive_json_and_refuse_what_cannot_work() -> None:
         NoiseConfig(snr_floor=0.0)
     with pytest.raises(ConfigError, match="solver 'euler' is unknown"):
         Chain(NoiseConfig()).solver("euler", 4, True)
+
+
+def test_expression_shows_on_brows_eyes_lips_and_a_little_around_them() -> None:
+    labels = np.zeros((2, 40, 40), np.uint8)
+    labels[0, 10:30, 10:30] = 1  # skin
+    labels[0, 20, 20] = 11  # the mouth, one pixel: an ellipse of 5 x 5 around it
+    labels[1] = 255  # nobody parsed it
+    maps = moving_parts(labels, 40)
+    assert (maps[0] == 255).sum() == 17
+    assert (maps[0] == 64).sum() == 20 * 20 - 17
+    assert maps[0, 20, 18:23].tolist() == [255] * 5
+    assert maps[1].max() == 0
+    np.testing.assert_array_equal(
+        moving_parts(labels, 1).ravel(), [round((17 * 255 + 383 * 64) / 1600), 0]
+    )
 
 
 def test_frames_shrink_by_area_and_never_grow() -> None:

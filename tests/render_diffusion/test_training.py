@@ -49,6 +49,30 @@ def test_one_step_lowers_a_fixed_loss(data: PortraitData, config: PortraitTraini
     assert after.item() < before.item()
 
 
+def test_pixels_count_in_the_loss_by_where_expression_shows(
+    data: PortraitData, config: PortraitTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    shown = [rng.integers(0, 256, (24, 32, 32), dtype=np.uint8) for _ in data.clips]
+    clips = [replace(c, moving=map_) for c, map_ in zip(data.clips, shown, strict=True)]
+    weighed = replace(config, moving_weight=3.0)
+    batch = PortraitBatches(clips, weighed).of(0)
+    assert batch.weight is not None
+    model = Portrait(config.network, data.audio_width, data.k)
+    # A network that says zero everywhere errs by the frames themselves.
+    monkeypatch.setattr(model, "forward", lambda places, *_: torch.zeros_like(places))
+    frames, weight = batch.frames[0, 2:].numpy(), batch.weight[0, 2:].numpy()
+    expected = (frames**2 * weight).sum() / (3 * weight.sum())
+    chain = Chain(replace(config.noise, snr_gamma=1.0))
+    assert portrait_loss(model, chain, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert 1 <= weight.min() < 1.1 < 3.9 < weight.max() <= 4
+    even = PortraitBatches(clips, config).of(0)
+    assert even.weight is None
+    assert torch.equal(even.frames, batch.frames)
+    with pytest.raises(PortraitDataError, match="have no maps of moving parts"):
+        train_portrait(data, weighed, Path("nowhere"))
+
+
 def test_a_killed_run_goes_on_and_ends_in_the_same_bits(
     data: PortraitData, config: PortraitTraining, tmp_path: Path
 ) -> None:
