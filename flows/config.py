@@ -1,12 +1,13 @@
 """Parameters of the flows: what a form asks for, with the meaning and unit beside each field."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from flows.config_base import FlowConfig
 from flows.features import FeatureNames
+from flows.names import HeadPreset, PortraitSystem, Preset, System
 from flows.parameters import (
     Cluster,
     Corpus,
@@ -17,7 +18,6 @@ from flows.parameters import (
     ProfileName,
 )
 from flows.synthesis.look import Look, OneShot
-from flows.systems import PortraitSystem, System
 
 Source = Path | str
 """Where videos come from: a path here, or a URL (which a path would garble)."""
@@ -169,9 +169,7 @@ class AudioExpressionFlowConfig(StoreReading):
 
     system: System = Field(default="emohead", description="Whose network: see docs/decisions/0021")
     out: Path = Field(description="Folder of the checkpoint")
-    preset: Literal["demo", "paper"] = Field(
-        default="paper", description="Sizes and number of steps"
-    )
+    preset: Preset = Field(default="paper", description="Sizes and number of steps")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="TrainConfig fields that differ from the preset"
     )
@@ -182,9 +180,7 @@ class HeadFlowConfig(StoreReading):
 
     identity: str = Field(description="Whose head")
     out: Path = Field(description="Folder of the head")
-    preset: Literal["demo", "quick", "paper", "gpu"] = Field(
-        default="paper", description="Sizes and number of steps"
-    )
+    preset: HeadPreset = Field(default="paper", description="Sizes and number of steps")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="HeadConfig fields that differ from the preset"
     )
@@ -204,9 +200,7 @@ class PortraitFlowConfig(StoreReading):
         default=(), description="People to learn from; none named means all"
     )
     out: Path = Field(description="Folder of the model")
-    preset: Literal["demo", "paper"] = Field(
-        default="paper", description="Sizes and number of steps"
-    )
+    preset: Preset = Field(default="paper", description="Sizes and number of steps")
     settings: dict[str, Any] = Field(
         default_factory=dict,
         description="PortraitTraining fields that differ from the preset; network, noise: dicts",
@@ -306,9 +300,7 @@ class MainJobConfig(FlowConfig):
         le=1024,
         description="Side the head is rendered at; none: the frames' side",
     )
-    preset: Literal["demo", "paper"] = Field(
-        default="demo", description="Sizes and number of steps"
-    )
+    preset: Preset = Field(default="demo", description="Sizes and number of steps")
     network_settings: dict[str, Any] = Field(
         default_factory=dict, description="TrainConfig fields that differ from the preset"
     )

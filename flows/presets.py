@@ -3,14 +3,13 @@
 Heads know two more: `quick`, five minutes on two cores with all losses and curves, and `gpu`.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from flows.errors import FlowError
+from flows.names import HeadPreset, Preset
 from models.config import DEMO
 
 Config = TypeVar("Config")
-Preset = Literal["demo", "paper"]
-HeadPreset = Literal["demo", "quick", "paper", "gpu"]
 
 NETWORK: dict[str, dict[str, Any]] = {"paper": {}, "demo": DEMO}
 """TrainConfig fields that differ from the paper's."""

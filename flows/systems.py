@@ -6,17 +6,13 @@ that `emohead train portrait` makes: EMOdiffhead's, or MoEE's with experts in it
 """
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from flows.names import System
 from models.config import MOEE, RECURRENT
-
-System = Literal["emohead", "moee", "emodiffhead"]
-PortraitSystem = Literal["emodiffhead", "moee"]
 
 NETWORK: dict[System, dict[str, Any]] = {"emohead": {}, "moee": MOEE, "emodiffhead": RECURRENT}
 """TrainConfig fields that make the audio-expression network that of a system."""
-
-SYSTEMS: tuple[System, ...] = get_args(System)
 
 
 def network_folder(out: Path, system: System) -> Path:

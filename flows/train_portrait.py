@@ -17,6 +17,7 @@ from flows.config import PortraitFlowConfig
 from flows.errors import FlowError, NothingToDo
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import planes_key, read_planes
+from flows.names import PortraitSystem
 from flows.orchestra import call
 from flows.presets import with_value
 from flows.progress import step
@@ -24,7 +25,6 @@ from flows.reading import cells_key, clips_with
 from flows.store_features import named
 from flows.synthesis.one_shot import MODEL
 from flows.synthesis.provenance import file_hash
-from flows.systems import PortraitSystem
 from flows.train_audio_expression import splits_of
 from models import read_steps
 from models.labels import label_vector

@@ -6,6 +6,10 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import (
+    OUT,
+    Cache,
+    Corpus,
+    Dataset,
     Json,
     Override,
     Profile,
@@ -18,11 +22,10 @@ from flows.commands.options import (
 
 app = typer.Typer()
 
+STORE = f"{OUT}/store"
 Shots = Annotated[
     bool, typer.Option("--shots", help="Make each shot of a recording with cuts a clip.")
 ]
-
-
 Rehash = Annotated[
     bool,
     typer.Option("--rehash", help="Read every file anew, also where size and time are as before."),
@@ -31,8 +34,10 @@ Commit = Annotated[
     int,
     typer.Option("--clips-per-commit", min=1, max=100_000, help="What a crash can cost at most."),
 ]
-
-
+Prune = Annotated[bool, typer.Option("--prune", help="Remove clips that left the folder.")]
+Cluster = Annotated[
+    str | None, typer.Option("--cluster", help="Dask workers: tcp://host:8786, local:N, slurm:N.")
+]
 Wait = Annotated[
     float, typer.Option("--wait", min=0, help="Seconds to wait for another run on this store.")
 ]
@@ -40,8 +45,6 @@ Resource = Annotated[
     list[str] | None,
     typer.Option(help="What a Dask worker must have for a task, e.g. GPU=1; may be given again."),
 ]
-
-
 UpdateOverride = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,10 +74,8 @@ def counted(pairs: list[str] | None) -> dict[str, float]:
 @app.command()
 def plan(
     folder: Videos,
-    store: Annotated[
-        str, typer.Option(help="Folder or URL of the store.")
-    ] = "emohead-output/store",
-    corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    store: Cache = STORE,
+    corpus: Corpus = "auto",
     shots: Shots = False,
     profile: Profile = "embedded",
     size: Size = 256,
@@ -122,10 +123,8 @@ def plan(
 @app.command()
 def preprocess(
     folder: Videos,
-    store: Annotated[
-        str, typer.Option(help="Folder or URL of the store.")
-    ] = "emohead-output/store",
-    corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    store: Cache = STORE,
+    corpus: Corpus = "auto",
     shots: Shots = False,
     profile: Profile = "embedded",
     feature: Annotated[
@@ -135,18 +134,14 @@ def preprocess(
     size: Size = 256,
     override: Override = None,
     force: Annotated[list[str] | None, typer.Option(help="Feature to compute again.")] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
-    ] = None,
+    cluster: Cluster = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Try again what died, hung or met a bug.")
     ] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Read the whole store; compute what is damaged again.")
     ] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove clips that left the folder.")
-    ] = False,
+    prune: Prune = False,
     rehash: Rehash = False,
     wait: Wait = 3600.0,
     resource: Resource = None,
@@ -192,23 +187,19 @@ def preprocess(
 @app.command()
 def update(
     folder: Videos,
-    store: Annotated[
-        str, typer.Option(help="Folder or URL of the store.")
-    ] = "emohead-output/store",
-    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
-    corpus: Annotated[str, typer.Option(help="Naming scheme.")] = "auto",
+    store: Cache = STORE,
+    dataset: Dataset = "clips",
+    corpus: Corpus = "auto",
     shots: Shots = False,
     profile: Profile = "embedded",
     release: Annotated[
         str | None, typer.Option(help="Name the result, e.g. mead-{date}, if anything changed.")
     ] = None,
-    prune: Annotated[bool, typer.Option(help="Remove clips that left the folder.")] = False,
+    prune: Prune = False,
     workers: Workers = 2,
     size: Size = 256,
     override: UpdateOverride = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Dask workers: tcp://host:8786, local:N, slurm:N.")
-    ] = None,
+    cluster: Cluster = None,
     rehash: Rehash = False,
     wait: Wait = 3600.0,
     resource: Resource = None,

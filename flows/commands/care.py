@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import EXIT_NOTHING_DONE, Json, Profile
+from flows.commands.options import EXIT_NOTHING_DONE, Json, Profile, Store
 
 app = typer.Typer()
 
@@ -36,7 +36,7 @@ def doctor(
 
 @app.command()
 def status(
-    store: Annotated[str, typer.Argument(help="Folder or URL of the store.")],
+    store: Store,
     as_json: Json = False,
 ) -> None:
     """Latest commits and releases of a store, and the runs of the Prefect server if there is one.
@@ -52,7 +52,7 @@ def status(
 
 @app.command()
 def maintain(
-    store: Annotated[str, typer.Argument(help="Folder or URL of the store.")],
+    store: Store,
     keep_days: Annotated[
         float, typer.Option(help="Untagged snapshots older than this are forgotten.")
     ] = 30.0,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import Ref
+from flows.commands.options import Dataset, Ref
 
 app = typer.Typer()
 
@@ -17,7 +17,7 @@ def inspect(
     save: Annotated[
         Path | None, typer.Option(help="Write this .rrd file and open no viewer.")
     ] = None,
-    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
+    dataset: Dataset = "clips",
     ref: Ref = "main",
 ) -> None:
     """Everything the store knows of a clip on one timeline, in the Rerun viewer.

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.options import (
+    OUT,
     Audio,
+    Corpus,
     Emotion,
     Identity,
     Json,
@@ -77,10 +79,8 @@ def demo(
 @app.command()
 def run(
     folder: Videos,
-    out: Out = Path("emohead-output"),
-    corpus: Annotated[
-        str, typer.Option(help="Naming scheme: auto, plain, mead, ravdess, ...")
-    ] = "auto",
+    out: Out = OUT,
+    corpus: Corpus = "auto",
     identity: Identity = None,
     audio: Audio = None,
     emotion: Emotion = None,

@@ -1,27 +1,17 @@
 """Commands that judge what was made: evaluate, metrics."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from flows.commands.options import Json, Made, Out, Ref
+from flows.commands.options import OUT, Json, Made, Out, Ref, StoreOfOut, Systems
+from flows.names import SYSTEMS, System
 
 app = typer.Typer()
 
 
-class Systems(StrEnum):
-    """Names of `flows.systems`; lists of literals are no types of options."""
-
-    EMOHEAD = "emohead"
-    MOEE = "moee"
-    EMODIFFHEAD = "emodiffhead"
-
-
-OUT = Path("emohead-output")
-Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
 OpenFace = Annotated[
     Path | None,
     typer.Option("--openface", help="OpenFace 2.2's FeatureExtraction; else $EMOHEAD_OPENFACE."),
@@ -103,7 +93,7 @@ def metrics(
 @app.command()
 def evaluate(
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     ref: Ref = "main",
     profile: Made = None,
     frames: Annotated[int, typer.Option(min=1, help="Held-out frames rendered of a head.")] = 12,
@@ -152,9 +142,9 @@ def evaluate(
     from flows.evaluate import short_text
     from flows.orchestra import run
     from flows.synthesis.one_shot import MODEL
-    from flows.systems import SYSTEMS, System, network_folder, portrait_folder
+    from flows.systems import network_folder, portrait_folder
 
-    chosen = [one.value for one in system or [Systems.EMOHEAD]]
+    chosen = [one.value for one in system or ()] or [SYSTEMS[0]]
     asked: list[System] = [name for name in SYSTEMS if chosen.count(name)]
     asked.sort(key=lambda name: chosen.index(name))
     missing: list[System] = [name for name in asked if not network_folder(out, name).is_dir()]

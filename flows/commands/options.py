@@ -1,10 +1,13 @@
 """Options that several commands share, and how their values are read."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from flows import names
 
 if TYPE_CHECKING:
     from flows.store_views import View
@@ -13,6 +16,8 @@ EXIT_BUG = 1
 EXIT_WRONG_USAGE = 2
 EXIT_NOTHING_DONE = 3
 
+OUT = Path("emohead-output")
+"""Folder of a job where --out names none."""
 Out = Annotated[Path, typer.Option("--out", help="Folder of everything this job writes.")]
 Videos = Annotated[
     str,
@@ -20,6 +25,10 @@ Videos = Annotated[
         help="Folder of videos, searched with its sub-folders; s3://bucket/folder; or a list of "
         "URLs, one a line: a local .txt file or https://…"
     ),
+]
+Cache = Annotated[str, typer.Option("--store", help="Folder or URL of the store.")]
+Corpus = Annotated[
+    str, typer.Option("--corpus", help="Naming scheme: auto, plain, mead, ravdess, ...")
 ]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, max=256, help="Worker processes; one thread each.")
@@ -37,9 +46,11 @@ Size = Annotated[
     int, typer.Option("--size", min=64, max=1024, help="Side of the face crop, pixels.")
 ]
 System = Annotated[
-    Literal["emohead", "moee", "emodiffhead"],
+    names.System,
     typer.Option("--system", help="Whose network: hyperplanes, emotion experts, LSTM generator."),
 ]
+Systems = StrEnum("Systems", list(names.SYSTEMS))
+"""The same for an option that may be given again: typer takes no list of literals."""
 Identity = Annotated[str | None, typer.Option("--identity", help="Whose head speaks.")]
 Audio = Annotated[Path | None, typer.Option("--audio", help="Speech; any file ffmpeg reads.")]
 Emotion = Annotated[
@@ -65,7 +76,9 @@ Setting = Annotated[
     ),
 ]
 Store = Annotated[str, typer.Argument(help="Folder or URL of the store.")]
-Ref = Annotated[str, typer.Option("--ref", help="Branch, tag or snapshot id.")]
+StoreOfOut = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
+Dataset = Annotated[str, typer.Option("--dataset", help="Group of the store.")]
+Ref = Annotated[str, typer.Option("--ref", help="Branch, release or snapshot id.")]
 Report = Annotated[
     Path | None,
     typer.Option("--report", help="Write the quality page of the dataset there afterwards."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import Json
+from flows.commands.options import Dataset, Json, Ref, Store
 
 app = typer.Typer(help="Write pages about a store.", no_args_is_help=True)
 
@@ -18,10 +18,10 @@ def pages() -> None:
 
 @app.command("store")
 def quality(
-    store: Annotated[str, typer.Argument(help="Folder or URL of the store.")],
+    store: Store,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("quality.html"),
-    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
-    ref: Annotated[str, typer.Option(help="Branch, tag or snapshot id.")] = "main",
+    dataset: Dataset = "clips",
+    ref: Ref = "main",
     cards: Annotated[int, typer.Option(min=0, max=2000, help="Clips shown with pictures.")] = 60,
     as_json: Json = False,
 ) -> None:

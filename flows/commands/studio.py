@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import Ref
+from flows.commands.options import Dataset, Ref, StoreOfOut
 
 app = typer.Typer()
 
@@ -15,8 +15,8 @@ def studio(
     out: Annotated[
         Path | None, typer.Option(help="Folder of a job: its store, network, heads, videos.")
     ] = None,
-    store: Annotated[str | None, typer.Option(help="Store; default: OUT/store.")] = None,
-    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
+    store: StoreOfOut = None,
+    dataset: Dataset = "clips",
     ref: Ref = "main",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8600,
     show: Annotated[

@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands.options import Emotion, Json, Made, Out, System
+from flows.commands.options import OUT, Emotion, Json, Made, Out, Ref, StoreOfOut, System
 
 app = typer.Typer()
 
-Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
-Ref = Annotated[str, typer.Option("--ref", help="Branch, release or snapshot id to read.")]
 Identity = Annotated[str, typer.Option("--identity", help="Whose head.")]
 Mark = Annotated[
     bool,
@@ -20,7 +18,6 @@ Mark = Annotated[
         help="The word 'synthetic' in the corner. Who leaves it out must say it otherwise.",
     ),
 ]
-OUT = Path("emohead-output")
 
 
 @app.command()
@@ -98,7 +95,7 @@ def synthesize(
     ] = None,
     system: System = "emohead",
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     ref: Ref = "main",
     profile: Made = None,
     as_json: Json = False,
@@ -201,7 +198,7 @@ def gallery(
         Path | None, typer.Option("--to", help="Folder to write to; default: OUT/gallery.")
     ] = None,
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     ref: Ref = "main",
     as_json: Json = False,
 ) -> None:

@@ -4,21 +4,27 @@ They share the folder layout of `emohead run`: OUT/store, OUT/network, OUT/heads
 """
 
 import json
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import Json, Made, Out, PlaneSetting, Setting, System, grouped
+from flows.commands.options import (
+    OUT,
+    Json,
+    Made,
+    Out,
+    PlaneSetting,
+    Ref,
+    Setting,
+    StoreOfOut,
+    System,
+    grouped,
+)
+from flows.names import HeadPreset, PortraitSystem, Preset
 
 app = typer.Typer()
 train_app = typer.Typer(help="Train from a store: network, head, portrait.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
-
-Store = Annotated[str | None, typer.Option("--store", help="Store; default: OUT/store.")]
-Ref = Annotated[str, typer.Option("--ref", help="Branch, release or snapshot id to read.")]
-Preset = Annotated[Literal["demo", "paper"], typer.Option(help="Sizes and number of steps.")]
-OUT = Path("emohead-output")
 
 
 def _settings(train: list[str] | None, group: str) -> dict[str, Any]:
@@ -28,7 +34,7 @@ def _settings(train: list[str] | None, group: str) -> dict[str, Any]:
 @app.command("fit-hyperplanes")
 def fit_hyperplanes(
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     profile: Made = None,
     setting: PlaneSetting = None,
     as_json: Json = False,
@@ -67,11 +73,11 @@ def fit_hyperplanes(
 @train_app.command("network")
 def train_network(
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     ref: Ref = "main",
     profile: Made = None,
     system: System = "emohead",
-    preset: Preset = "paper",
+    preset: Annotated[Preset, typer.Option(help="Sizes and number of steps.")] = "paper",
     train: Setting = None,
     as_json: Json = False,
 ) -> None:
@@ -107,11 +113,11 @@ def train_network(
 def train_head(
     identity: Annotated[str, typer.Option("--identity", help="Whose head.")],
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     ref: Ref = "main",
     profile: Made = None,
     preset: Annotated[
-        Literal["demo", "quick", "paper", "gpu"],
+        HeadPreset,
         typer.Option(help="demo: 150 s; quick: 5 min; paper: 200,000 steps; gpu: so many on CUDA."),
     ] = "paper",
     score: Annotated[
@@ -154,7 +160,7 @@ def train_head(
 @train_app.command("portrait")
 def train_portrait(
     out: Out = OUT,
-    store: Store = None,
+    store: StoreOfOut = None,
     ref: Ref = "main",
     profile: Made = None,
     identity: Annotated[
@@ -162,13 +168,13 @@ def train_portrait(
         typer.Option("--identity", help="Learn from this person; may be given again."),
     ] = None,
     system: Annotated[
-        Literal["emodiffhead", "moee"],
+        PortraitSystem,
         typer.Option(
             "--system",
             help="Told coefficients, or (moee) told by experts: two stages, twice the time.",
         ),
     ] = "emodiffhead",
-    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Number of steps.")] = "paper",
+    preset: Annotated[Preset, typer.Option(help="Number of steps.")] = "paper",
     train: Setting = None,
     as_json: Json = False,
 ) -> None:

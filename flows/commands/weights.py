@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import EXIT_NOTHING_DONE, Json
+from flows.commands.options import EXIT_NOTHING_DONE, Dataset, Json, Ref
 
 app = typer.Typer(help="Weights of the paper's encoders: what there is, what is missing, hashes.")
 
@@ -82,8 +82,8 @@ def add(
 def quantise(
     name: Annotated[str, typer.Argument(help="BiSeNet weights (.pth) on the shelf.")],
     store: Annotated[str, typer.Option(help="Store whose frames calibrate and test.")],
-    dataset: Annotated[str, typer.Option(help="Group of the store.")] = "clips",
-    ref: Annotated[str, typer.Option(help="Branch, tag or snapshot id.")] = "main",
+    dataset: Dataset = "clips",
+    ref: Ref = "main",
     into: Annotated[
         str | None, typer.Option("--as", help="Name of the result; by default NAME_int8.")
     ] = None,

@@ -15,8 +15,9 @@ from model_kit import SMALL, made_clips, stored
 from flows.config import AudioExpressionFlowConfig, HyperplaneFlowConfig
 from flows.features import FeatureNames
 from flows.fit_hyperplanes import fit_hyperplanes
+from flows.names import SYSTEMS, System
 from flows.orchestra import run
-from flows.systems import NETWORK, SYSTEMS, System, network_folder, portrait_folder
+from flows.systems import NETWORK, network_folder, portrait_folder
 from flows.train_audio_expression import train_audio_expression
 from models import load, speak
 from models.labels import LABELS
