@@ -118,9 +118,9 @@ def test_the_true_video_is_also_judged_at_the_size_of_the_generated(
     assert score.drawn == (32, 32)
     assert set(score.reduced) == set(score.generated)
     # Squares of two pixels are one grey at a quarter of the side: MSE 1/4, 6.02 dB. No video drawn
-    # so small gets more, and the grey one gets it.
+    # so small gets more, and the grey one gets it. (Coding moves black and white a little.)
     assert score.reduced["psnr"].value == pytest.approx(10 * np.log10(4), abs=0.3)
-    assert score.generated["psnr"].value == pytest.approx(10 * np.log10(4), abs=0.1)
+    assert score.generated["psnr"].value == pytest.approx(score.reduced["psnr"].value, abs=0.05)
     assert "OpenFace" in score.reduced["aue"].why_not or "program" in score.reduced["aue"].why_not
     # A small file is one that was drawn small, and needs no word.
     small = blocks(tmp_path / "small.mp4", 64, 2)
