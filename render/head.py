@@ -50,10 +50,17 @@ class Head:
         alpha: Float[np.ndarray, " k"],
         size: int,
         theta: Float[np.ndarray, " n"] | None = None,
+        coloured_from: Float[np.ndarray, "3 4"] | None = None,
     ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
         """Colour over black (premultiplied) and opacity of a size x size picture.
 
-        theta: other parameters than the head's own (the running mean during training).
+        Args:
+            camera: where it is looked at from.
+            alpha: expression.
+            size: side of the picture.
+            theta: other parameters than the head's own (the running mean during training).
+            coloured_from: another camera, in whose directions the field is asked for its colours
+                (`render.views.within`); None: in those of `camera`.
 
         Raises:
             RenderError: a camera or α that is not finite, or α of another length than the head's.
@@ -61,6 +68,7 @@ class Head:
         k = self.renderer.field.config.coefficients
         if len(alpha) != k:
             raise RenderError(f"render: α has {len(alpha)} coefficients, this head reads {k}")
+        toned = camera if coloured_from is None else coloured_from
         if not (np.isfinite(camera).all() and np.isfinite(alpha).all()):
             raise RenderError(
                 f"render: camera {camera.tolist()} or α {alpha.tolist()} is not finite; leave out "
@@ -76,12 +84,14 @@ class Head:
                 self.occupied,
                 self.march_step,
                 theta,
+                coloured_from,
             )
         order = _pixel_order(size)
         pixels = pixel_grid(size)[order]
         origins, directions = camera_rays(camera, self.focal_factor * size, size, self.box, pixels)
+        _, tones = camera_rays(toned, self.focal_factor * size, size, self.box, pixels)
         degree = self.renderer.field.config.sh_degree
-        harmonics = spherical_harmonics(torch.from_numpy(directions), degree).numpy()
+        harmonics = spherical_harmonics(torch.from_numpy(tones), degree).numpy()
         alphas = np.broadcast_to(alpha.astype(np.float32), (len(pixels), len(alpha)))
         out, _ = self.renderer.render(
             origins,

@@ -103,10 +103,11 @@ class TorchField:
         occupied: Bool[np.ndarray, "z y x"],
         step: float,
         theta: Float[np.ndarray, " n"] | None = None,
+        coloured_from: Float[np.ndarray, "3 4"] | None = None,
     ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
         """Colour over black and opacity of a size x size picture; its rays are made on the device.
 
-        theta: other parameters than the field's own.
+        theta: other parameters than the field's own; coloured_from: see `Head.render`.
         """
         kept = self.theta.clone() if theta is not None else None
         if theta is not None:
@@ -114,7 +115,10 @@ class TorchField:
         mask = torch.from_numpy(np.ascontiguousarray(occupied)).to(self.device)
         o, d = picture_rays(camera, size, focal_factor, box, self.theta)
         a = torch.from_numpy(np.ascontiguousarray(alpha)).to(self.theta)
-        out, _ = self.render_tensors(o, d, a.expand(len(d), -1), mask, step)
+        tones = d
+        if coloured_from is not None:
+            _, tones = picture_rays(coloured_from, size, focal_factor, box, self.theta)
+        out, _ = self.render_tensors(o, d, a.expand(len(d), -1), mask, step, tones)
         if kept is not None:
             self.theta.copy_(kept)
         image = out.view(size, size, 4).float().cpu().numpy()
@@ -128,18 +132,20 @@ class TorchField:
         alpha: Float[Tensor, "rays k"],
         occupied: Bool[Tensor, "z y x"],
         step: float,
+        tones: Float[Tensor, "rays 3"] | None = None,
     ) -> tuple[Float[Tensor, "rays 4"], int]:
-        """The same on the device, in chunks of rays."""
+        """The same on the device, in chunks of rays; tones: directions colours are asked in."""
         parts, count = [], 0
+        seen = directions if tones is None else tones
         for begin in range(0, len(origins), CHUNK):
-            o, d, a = (x[begin : begin + CHUNK] for x in (origins, directions, alpha))
-            rgba, samples = self._in_waves(o, d, a, occupied, step)
+            o, d, a, s = (x[begin : begin + CHUNK] for x in (origins, directions, alpha, seen))
+            rgba, samples = self._in_waves(o, d, a, occupied, step, s)
             parts.append(rgba)
             count += samples
         return torch.cat(parts), count
 
     def _in_waves(
-        self, o: Tensor, d: Tensor, alpha: Tensor, occupied: Tensor, step: float
+        self, o: Tensor, d: Tensor, alpha: Tensor, occupied: Tensor, step: float, tones: Tensor
     ) -> tuple[Float[Tensor, "rays 4"], int]:
         """Rays advance together, WAVE samples at a time; those that are opaque cost no more."""
         every = march(o, d, torch.full_like(o[:, 0], 0.5), occupied, step, max_samples=1 << 30)
@@ -153,7 +159,7 @@ class TorchField:
             if len(samples.t) == 0:
                 break
             with self.mixed():
-                shaded = shade(self.module, samples, o, d, alpha, step, code)
+                shaded = shade(self.module, samples, o, d, alpha, step, code, tones)
             out += left[:, None] * torch.cat([shaded.rgb, shaded.opacity[:, None]], 1)
             left *= 1 - shaded.opacity
             count += len(samples.t)

@@ -72,8 +72,11 @@ def shade(
     alpha: Float[Tensor, "rays k"],
     step: float,
     code: Float[Tensor, "rays appearance"] | None = None,
+    tones: Float[Tensor, "rays 3"] | None = None,
 ) -> Shaded:
     """Evaluate the samples and composite them; code: appearance of each ray, if the field has it.
+
+    tones: directions in which the field is asked for its colours; None: the rays' own.
 
     The field is called as `render.field.Field.forward`.
     """
@@ -81,7 +84,7 @@ def shade(
     d = directions[own]
     x = (origins[own] + samples.t[:, None] * d).clamp(0, 1)
     more = () if code is None else (code[own],)
-    colour, sigma = field(x, alpha[own], d, *more)
+    colour, sigma = field(x, alpha[own], d if tones is None else tones[own], *more)
     weights = compositing_weights(sigma * step, samples)
     values = torch.cat([colour, torch.ones_like(colour[:, :1])], 1)
     out = per_ray(weights, values, samples)

@@ -61,6 +61,37 @@ def carried(
     )
 
 
+def within(
+    cameras: Float[np.ndarray, "n 3 4"], seen: Float[np.ndarray, "m 3 4"]
+) -> Float[np.ndarray, "n 3 4"]:
+    """Each camera, or where it looks from beyond all that was seen, the nearest place that was.
+
+    Fields learn how colours change with the direction only in the directions of their recordings;
+    polynomials (spherical harmonics) run wild beyond them. Asked in the directions of the nearest
+    recorded view, every point keeps the colour it had there, as a matt surface does.
+
+    Args:
+        cameras: asked for. One within the range comes back to the last bit.
+        seen: recorded; 1 of 100 on either side of either angle does not count.
+    """
+    low, high = np.quantile(angles(seen), (0.01, 0.99), axis=0)
+    asked = angles(cameras)
+    held = np.clip(asked, low, high)
+    out = cameras.copy()
+    for i in np.flatnonzero((asked != held).any(1)):
+        turn = _looking_from(held[i]) @ _looking_from(asked[i]).T
+        out[i, :, :3] = cameras[i, :, :3] @ turn.T
+    return out
+
+
+def _looking_from(degrees: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3 3"]:
+    """Turns the head's world so that straight ahead (0, 0, -1) comes to a yaw and pitch."""
+    (s, u), (c, v) = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    about_y = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    about_x = np.array([[1, 0, 0], [0, v, -u], [0, u, v]])
+    return about_y @ about_x
+
+
 def angles(cameras: Float[np.ndarray, "n 3 4"]) -> Float[np.ndarray, "n 2"]:
     """Yaw and pitch in degrees of the place each camera looks from; 0, 0 is straight ahead."""
     turns, places = cameras[:, :, :3], cameras[:, :, 3:]
