@@ -1,9 +1,11 @@
 """What tests on a real Prefect server share: deployments, a worker, clips that take their time."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL
 
 ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120
 
 # As in test_crew.py: the one way to hold up a real worker without a way into emohead that only
 # tests would use. Prefect's own processes are left alone.
@@ -42,6 +45,45 @@ def hindered(folder: Path, name: str, seconds: float) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(HINDERED.format(name=name, seconds=seconds))
     return {"PYTHONPATH": str(folder)}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def server(folder: Path, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """A server of a test's own, and the environment that leads to it; ended with the block."""
+    port = free_port()
+    api = f"http://127.0.0.1:{port}/api"
+    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": api}
+    environment |= more
+    log = folder / "server.log"
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            env=environment, stdout=file, stderr=file,
+        )  # fmt: skip
+
+    def healthy() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{api}/health", timeout=2):
+                return True
+        except OSError:
+            return False
+
+    try:
+        soon(healthy, "no server", START_SECONDS)
+        yield process, environment
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
 
 
 def soon(look: Callable[[], Any], what: str, seconds: float = 60) -> Any:

@@ -3,30 +3,21 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_kit import ROOT, free_port, server
 
-ROOT = Path(__file__).resolve().parents[2]
 PLACES = [f"/usr/lib/postgresql/{version}/bin" for version in range(18, 12, -1)]
-START_SECONDS = 120
 
 
 def binary(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *PLACES]))
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture
@@ -46,7 +37,7 @@ def database() -> Iterator[str]:
         [str(binary("initdb")), "-D", str(data), "-U", "emohead", "--auth=trust", "-E", "UTF8"],
         check=True, capture_output=True, cwd=folder, user=user,
     )  # fmt: skip
-    server = subprocess.Popen(
+    cluster = subprocess.Popen(
         [str(binary("postgres")), "-D", str(data), "-p", str(port), "-k", str(folder),
          "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, user=user,
@@ -63,8 +54,8 @@ def database() -> Iterator[str]:
         assert time.monotonic() < deadline, made.stderr
         time.sleep(0.3)
     yield f"postgresql+asyncpg://emohead@127.0.0.1:{port}/prefect"
-    server.terminate()
-    server.wait(30)
+    cluster.terminate()
+    cluster.wait(30)
     shutil.rmtree(folder)
 
 
@@ -72,31 +63,11 @@ def database() -> Iterator[str]:
 def test_a_run_is_recorded_by_a_server_on_postgres(
     database: str, clips: Path, tmp_path: Path
 ) -> None:
-    port = free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    environment = os.environ | {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+    keeping = {
         "PREFECT_API_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_API_URL": api,
     }
-    with (tmp_path / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
-             "--port", str(port)],
-            env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(f"{api}/health", timeout=2):
-                    break
-            except OSError:
-                told = (tmp_path / "server.log").read_text()
-                assert server.poll() is None, told
-                assert time.monotonic() < deadline, told
-                time.sleep(0.5)
+    with server(tmp_path, **keeping) as (_, environment):
         done = subprocess.run(
             [sys.executable, "-m", "flows.cli", "preprocess", str(clips), "--store",
              str(tmp_path / "store"), "--size", "128", "--feature", "audio/logmel", "--json"],
@@ -110,9 +81,6 @@ def test_a_run_is_recorded_by_a_server_on_postgres(
         )  # fmt: skip
         (run,) = [r for r in json.loads(shown.stdout)["runs"] if r["name"].startswith("preprocess")]
         assert run["state"] == "Completed"
-    finally:
-        server.terminate()
-        server.wait(30)
     # it is PostgreSQL that keeps it
     rows = subprocess.run(
         [str(binary("psql")), database.replace("postgresql+asyncpg", "postgresql"), "-At",

@@ -2,17 +2,14 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from server_kit import ROOT, alive, hindered, soon
+from server_kit import ROOT, alive, hindered, server, soon
 
 from flows.turns import turn
 from store import Cache
@@ -21,45 +18,19 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
     """A server of its own, and the environment that leads to it."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = int(one.getsockname()[1])
-    api = f"http://127.0.0.1:{port}/api"
-    environment = os.environ | {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "PREFECT_API_URL": api,
-        "PREFECT_CLIENT_MAX_RETRIES": "1",  # by default five, in a minute
-    }
-    del environment["PREFECT_LOGGING_LEVEL"]  # what a user reads, not what the other tests do
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
-             "--port", str(port)],
-            env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(f"{api}/health", timeout=2):
-                break
-        except OSError:
-            told = (tmp_path / "server.log").read_text()
-            assert process.poll() is None, told
-            assert time.monotonic() < deadline, told
-            time.sleep(0.5)
-    yield process, environment
-    if process.poll() is None:
-        process.terminate()
-        process.wait(30)
+    # By default a client tries five times more, in a minute.
+    with server(tmp_path, PREFECT_CLIENT_MAX_RETRIES="1") as (process, environment):
+        del environment["PREFECT_LOGGING_LEVEL"]  # what a user reads, not what the other tests do
+        yield process, environment
 
 
 @pytest.mark.timeout(600)
 def test_a_server_killed_in_mid_run_costs_nothing_that_was_committed(
-    sample_clips: Path, tmp_path: Path, server: tuple[subprocess.Popen[bytes], dict[str, str]]
+    sample_clips: Path, tmp_path: Path, started: tuple[subprocess.Popen[bytes], dict[str, str]]
 ) -> None:
-    process, environment = server
+    process, environment = started
     store = str(tmp_path / "store")
     command = [
         sys.executable, "-m", "flows.cli", "preprocess", str(sample_clips), "--store", store,
