@@ -25,7 +25,6 @@ them, as the peers' steps hold theirs.
 """
 
 import importlib.util
-import multiprocessing
 import os
 import shutil
 import subprocess
@@ -40,6 +39,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.together import together
 from pipeline.ffmpeg import ffmpeg_exe
 
 SIZE = 512
@@ -295,30 +295,18 @@ def torso_layers(arrays: dict[str, np.ndarray]) -> None:
         layers.layer(i)
 
 
-def _work(clip: Path, frames: int, name: str, shelf: Path, gate: Any, done: Any) -> None:
+def _ready(clip: Path, frames: int, name: str, shelf: Path) -> Callable[[], Any]:
     import torch
 
     torch.set_num_threads(1)
     whole(clip, 5, name, shelf)  # models are loaded
-    gate.wait()
-    whole(clip, frames, name, shelf)
-    done.put(time.monotonic())
+    return lambda: whole(clip, frames, name, shelf)
 
 
 def ours(clip: Path, frames: int, name: str, shelf: Path, cores: int) -> float:
     """Milliseconds a frame of `cores` workers that do `frames` frames each."""
-    context = multiprocessing.get_context("spawn")
-    gate, done = context.Barrier(cores + 1), context.Queue()
-    arguments = (clip, frames, name, shelf, gate, done)
-    running = [context.Process(target=_work, args=arguments) for _ in range(cores)]
-    for process in running:
-        process.start()
-    gate.wait()
-    began = time.monotonic()
-    last = max(done.get() for _ in running)
-    for process in running:
-        process.join()
-    return 1000 * (last - began) / (cores * frames)
+    seconds = together(_ready, (clip, frames, name, shelf), cores)
+    return 1000 * seconds / (cores * frames)
 
 
 def main(clip: str, ddfa: str, frames: str = "10", cores: str = "1", alignment: str = "") -> None:

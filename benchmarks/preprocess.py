@@ -10,7 +10,6 @@
           resident memory after each.
 """
 
-import multiprocessing
 import os
 import resource
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 import av
 import numpy as np
 
+from benchmarks.together import together
 from pipeline import media
 from pipeline.encoder import ClipInputs
 from pipeline.face.crop import CropFinder
@@ -159,29 +159,15 @@ JOBS: dict[str, Callable[..., Callable[[], Any]]] = {
 }
 
 
-def _work(job: str, clip: Path, size: int, rounds: int, gate: Any, done: Any) -> None:
+def _ready(job: str, clip: Path, size: int, rounds: int) -> Callable[[], Any]:
     work = JOBS[job](clip, size)
     work()  # models are loaded
-    gate.wait()
-    for _ in range(rounds):
-        work()
-    done.put(time.monotonic())
+    return lambda: [work() for _ in range(rounds)]
 
 
 def _together(job: str, clip: Path, size: int, count: int, rounds: int) -> float:
     """Rounds a second of `count` processes, each doing `rounds` of them."""
-    context = multiprocessing.get_context("spawn")
-    gate, done = context.Barrier(count + 1), context.Queue()
-    arguments = (job, clip, size, rounds, gate, done)
-    running = [context.Process(target=_work, args=arguments) for _ in range(count)]
-    for process in running:
-        process.start()
-    gate.wait()
-    began = time.monotonic()
-    last = max(done.get() for _ in running)
-    for process in running:
-        process.join()
-    return count * rounds / (last - began)
+    return count * rounds / together(_ready, (job, clip, size, rounds), count)
 
 
 def workers(clip: Path, size: int) -> None:
