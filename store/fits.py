@@ -10,17 +10,14 @@ more). A fit that does not say what it was made from counts as made from every c
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import zarr
 
+from store.changes import Changes
 from store.errors import UnknownError, WriteError
 from store.hyperplanes import Planes, fit_origin, planes_path, stored_fits
 from store.table import ClipTable
-
-if TYPE_CHECKING:
-    from store.changes import Changes
 
 LABELS = ("identity", "emotion")
 """Columns of the clip table that a fit is made from."""
@@ -47,7 +44,7 @@ class Touched:
         return any(not self.cells.get(name, set()).isdisjoint(clips) for name in reads)
 
 
-def touched_by(table: ClipTable, changes: "Changes") -> Touched:
+def touched_by(table: ClipTable, changes: Changes) -> Touched:
     """What changes for fits when `changes` are applied to `table`."""
     touched = Touched(set(changes.removed), {}, set(changes.replaced))
     rows = {**changes.updated, **{name: changes.rows[name] for name in changes.written}}
@@ -74,7 +71,7 @@ def touched_by(table: ClipTable, changes: "Changes") -> Touched:
     return touched
 
 
-def drop_fits(group: zarr.Group, table: ClipTable, changes: "Changes") -> list[tuple[str, str]]:
+def drop_fits(group: zarr.Group, table: ClipTable, changes: Changes) -> list[tuple[str, str]]:
     """Delete the fits that `changes` make untrue; returns (feature, scope) of each."""
     if "hyperplanes" not in group:
         return []

@@ -14,7 +14,8 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from store.changes import Changes, drop_cells, stored_extent
+from store.applying import drop_cells, stored_extent
+from store.changes import Changes
 from store.extents import Extent, allocate_extents
 from store.fits import still_true
 from store.fork import Slot, WrittenClip

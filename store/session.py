@@ -9,7 +9,8 @@ import numpy as np
 import zarr
 from icechunk._icechunk_python import PySession
 
-from store.changes import Changes, apply_changes, drop_cells, stored_extent
+from store.applying import apply_changes, drop_cells, stored_extent
+from store.changes import Changes
 from store.errors import ConflictError, WriteError
 from store.extents import Extent, allocate_extents, into_batches
 from store.fits import check_origin
