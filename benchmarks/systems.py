@@ -26,7 +26,8 @@ from store import Cache
 SYSTEMS: dict[str, dict[str, Any]] = {
     "emohead": {},
     "moee": MOEE,
-    "moee, no experts": MOEE | {"experts": False, "noisy": 0.0},
+    "moee, no experts, no noisy sampling": MOEE | {"experts": False, "noisy": 0.0},
+    "moee, one cross-attention instead": MOEE | {"plain": True},
     "moee, no global gate": MOEE | {"global_gate": False},
     "moee, no noisy sampling": MOEE | {"noisy": 0.0},
     "moee, mouth not masked": MOEE | {"masked": False},

@@ -5,7 +5,7 @@ Cached features of many clips to a network that predicts expression.
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,19 @@ def known_tag(planes: Mapping[str, HyperplaneSet], identity: str, tag: str) -> s
     return tag if any(tag in scope.planes for scope in scopes) else ""
 
 
+def unused_labels(
+    planes: Mapping[str, HyperplaneSet], labels: Iterable[tuple[str, str]]
+) -> list[str]:
+    """Sentences about labels that `known_tag` takes away; `labels`: identity and tag of clips."""
+    lost = Counter((who, tag) for who, tag in labels if tag and not known_tag(planes, who, tag))
+    sets = {who: (planes[POOLED] if POOLED in planes else planes[who]) for who, _ in lost}
+    return [
+        f"{count} clips of {who} are labelled {tag} and count as unlabelled: there is no "
+        f"hyperplane for it ({sets[who].rejected.get(tag, 'run `emohead fit-hyperplanes`')})"
+        for (who, tag), count in sorted(lost.items())
+    ]
+
+
 def packs_of(out: Path) -> Path:
     """Folder of the packs a network is trained from, beside the network's."""
     return out.with_name(f"{out.name}-packs")
@@ -207,6 +220,9 @@ def train_audio_expression(config: AudioExpressionFlowConfig) -> dict[str, Any]:
         call(train, data, settings, config.out)
         reuse.finish(config.out, key)
     summary = evaluate(data, config.out)
+    table = snapshot.clips(config.dataset)
+    lost = unused_labels(data.planes, [(c.identity, table.emotion[c.clip_id]) for c in data.clips])
+    summary["notes"] = [*summary["notes"], *lost]
     note_table("audio-expression", summary["table"])
     return {**summary, "reused": reused, "snapshot": snapshot.id}
 

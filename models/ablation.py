@@ -23,7 +23,9 @@ from models.checkpoint import Checkpoint, data_digest
 from models.config import TrainConfig
 from models.control import ControlConfig
 from models.data import HELD_OUT, ClipRow, Split, TrainingData
+from models.emotion_free import hide_labels
 from models.errors import ModelConfigError, TrainingDataError
+from models.label_scores import dial_scores
 from models.steering_scores import steering_scores
 from models.trainer import train_audio_expression
 from models.validate import correlations, predict_clip, rmse
@@ -31,13 +33,16 @@ from models.validate import correlations, predict_clip, rmse
 MOUTH = "jaw_open"
 """Coefficient whose correlation stands for the lips."""
 
-CELL_VERSION = 1
+CELL_VERSION = 2
 """Raised when a cell's figures change their meaning: older cells are then trained again."""
 
-METRICS = ("RMSE", "jaw r", "target side")
+METRICS = ("RMSE", "jaw r", "target side", "mouth error", "dial")
 """Whitened RMSE (lower is better); correlation of the mouth's opening, the mean correlation where
 the extractor has no such coefficient (higher); share of frames on the target's side of its
-hyperplane when another emotion than the voice's is asked for, by eq. 9 (higher)."""
+hyperplane when another emotion than the voice's is asked for, by eq. 9 or by label (higher); the
+mouth's distance from the recorded opening then, in deviations (lower; NaN where it was not
+recorded); least Spearman correlation of a label's intensity and the margin (higher; NaN for
+networks that are told no label, and where nothing moves)."""
 
 Cell = dict[str, float]
 Told = Callable[[int, int, str], None]
@@ -93,7 +98,7 @@ def run_ablation(
             "no clip is held out, an ablation has nothing to score; add clips or sentences"
         )
     rows = rows_of(config.rows)
-    held, digest = data.part(split), data_digest(data)
+    held = data.part(split)
     total, done = len(rows) * len(config.seeds), 0
     cells: list[list[Cell]] = [[] for _ in rows]
     for seed in config.seeds:  # a whole table with one seed before the next seed begins
@@ -101,8 +106,8 @@ def run_ablation(
             settings = config.train.to_dict() | dict(row.changes) | {"seed": seed}
             if told:
                 told(done, total, f"{row.group}: {row.name}, seed {seed}")
-            train = TrainConfig.from_dict(settings)
-            cells[i].append(_cell(data, digest, train, held, folder))
+            seen = hide_labels(data, row.hidden, seed)
+            cells[i].append(_cell(seen, TrainConfig.from_dict(settings), held, folder))
             done += 1
     if told:
         told(done, total, "table")
@@ -131,13 +136,15 @@ def scores_of(checkpoint: Checkpoint, data: TrainingData, held: Sequence[ClipRow
     r = r[[names.index(MOUTH)]] if MOUTH in names else r[np.isfinite(r)]
     asked = steering_scores(checkpoint, data, held, ControlConfig("tau"), own=False)
     side = np.mean([score.side for score in asked]) if asked else np.nan
-    values = (rmse(predicted, true), r.mean() if len(r) else np.nan, side)
+    mouth = np.mean([score.mouth_error for score in asked]) if asked else np.nan
+    labels = checkpoint.model.config.takes_labels
+    dial = dial_scores(checkpoint, data, held).monotone if labels else np.nan
+    values = (rmse(predicted, true), r.mean() if len(r) else np.nan, side, mouth, dial)
     return dict(zip(METRICS, map(float, values), strict=True))
 
 
-def _cell(
-    data: TrainingData, digest: str, train: TrainConfig, held: Sequence[ClipRow], folder: Path
-) -> Cell:
+def _cell(data: TrainingData, train: TrainConfig, held: Sequence[ClipRow], folder: Path) -> Cell:
+    digest = data_digest(data)
     name = cell_name(digest, train)
     path, run = folder / "cells" / f"{name}.json", folder / "training" / name
     if path.is_file():

@@ -42,8 +42,11 @@ class Verdict:
 
 
 def summary(result: Ablation, row: int, metric: str) -> tuple[float, float]:
-    """Mean and deviation over seeds (n - 1; NaN with one seed)."""
+    """Mean and deviation over seeds (n - 1; NaN with one seed); NaN where nothing is known."""
     values = np.array([cell[metric] for cell in result.cells[row]])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
@@ -97,12 +100,15 @@ def markdown(result: Ablation) -> str:
         "",
         "RMSE: whitened coefficients, lower is better. jaw r: correlation of the mouth's opening. "
         "target side: share of frames on the asked emotion's side of its hyperplane when it is not "
-        "the voice's (eq. 9).",
+        "the voice's (eq. 9, or by label); mouth error: the mouth's distance from the recorded "
+        "opening then, in deviations, lower. dial: least Spearman correlation of a label's "
+        "intensity and the margin.",
         "",
         "| row | " + " | ".join(METRICS) + " | paper |",
         "|---|" + "---:|" * len(METRICS) + "---|",
     ]
-    lines += [f"| {name} | {value:.3f} | | | |" for name, value in result.baselines.items()]
+    empty = " |" * len(METRICS)
+    lines += [f"| {name} | {value:.3f} |{empty}" for name, value in result.baselines.items()]
     group = ""
     for i, row in enumerate(result.rows):
         if row.group != group:
@@ -150,4 +156,6 @@ def plot(result: Ablation, path: Path) -> None:
 
 
 def _shown(mean: float, spread: float, form: str = ".3f") -> str:
+    if not np.isfinite(mean):
+        return "–"
     return format(mean, form) + (f" ± {spread:.3f}" if np.isfinite(spread) else "")

@@ -36,7 +36,8 @@ class Adversary:
         """What the generator adds to its loss."""
         if not self.weight:
             return alpha_hat.new_zeros(())
-        return self.weight * fooling_loss(self.judges, alpha_hat, batch.asked.label)
+        asked = batch.asked
+        return self.weight * fooling_loss(self.judges, alpha_hat, asked.label, asked.known[:, 0])
 
     def learn(self, alpha_hat: Float[Tensor, "batch frames k"], batch: Batch) -> float:
         """One step of the discriminators; returns their loss."""
@@ -45,7 +46,10 @@ class Adversary:
         whole = batch.own_known.all(dim=1)
         if not whole.any():
             return 0.0
-        loss = judge_loss(self.judges, batch.own, alpha_hat.detach(), batch.asked.label, whole)
+        asked = batch.asked
+        loss = judge_loss(
+            self.judges, batch.own, alpha_hat.detach(), asked.label, asked.known[:, 0], whole
+        )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.asked import Asked
 from models.config import TrainConfig
 from models.data import TrainingData, normal_of, whitening_of
+from models.emotion_free import learnt_from
 from models.errors import TrainingDataError
 from models.mouth import MouthOpening
 from models.noisy import (
@@ -59,7 +60,8 @@ class Batches:
             TrainingDataError: no training clip holds a window, a clip's whitening is absent, or a
                 clip's emotion is none of the network's labels.
         """
-        sampler = WindowSampler(data.part("train"), config.window, config.batch, config.seed)
+        clips = learnt_from(data, config.emotion_free)
+        sampler = WindowSampler(clips, config.window, config.batch, config.seed)
         self.sampler = sampler
         self._features, self._standard = data.features, standard
         self._network = config.network(data.widths, data.k)
@@ -124,8 +126,8 @@ class Batches:
         weights = mixed_labels(tags, others, noisy.share, labels)
         lots = np.random.default_rng([self.sampler.seed, step, 2]).random((len(tags), 3))
         known = lots >= self._source_dropout
-        known[:, 0] |= noisy.share > 0
         known[:, 0] &= np.array([tag != "" for tag in tags])
+        known[:, 0] |= noisy.share > 0
         frames = np.repeat(weights[:, None], self.sampler.window, axis=1)
         return Asked(
             torch.from_numpy(frames).to(self._device), torch.from_numpy(known).to(self._device)

@@ -15,7 +15,7 @@ Architecture = Literal["emohead", "transformer", "moee", "recurrent"]
 TAKES_LABELS = ("moee", "recurrent")
 """Architectures that are told the emotion as a label, not by a hyperplane's normal."""
 
-LABEL_FIELDS = ("labels", "expert_width", "latent_tokens", "experts", "global_gate")
+LABEL_FIELDS = ("labels", "expert_width", "latent_tokens", "experts", "plain", "global_gate")
 """Fields that say how; the same in `TrainConfig` and `AudioExpressionConfig`."""
 
 
@@ -81,6 +81,9 @@ class AudioExpressionConfig:
     """Tokens of the emotion latent (ours)."""
     experts: bool = True
     """Without them `moee` says what its first stage learnt ("no MoEE" of its table)."""
+    plain: bool = False
+    """One cross-attention as wide as the six experts together stands in their place, without gates:
+    the label's way in, and no mixture (an ablation; ours)."""
     global_gate: bool = True
     """Without it all experts count alike ("no global gate")."""
     units: Literal["whitened"] = "whitened"
@@ -177,13 +180,15 @@ class TrainConfig:
     architecture: Architecture = "emohead"
     """See `AudioExpressionConfig.architecture`."""
     labels: tuple[str, ...] = LABELS
-    """See `AudioExpressionConfig.labels`; this and the next four are for `moee` and `recurrent`."""
+    """See `AudioExpressionConfig.labels`; this and the next five are for `moee` and `recurrent`."""
     expert_width: int = 64
     """See `AudioExpressionConfig.expert_width`."""
     latent_tokens: int = 4
     """See `AudioExpressionConfig.latent_tokens`."""
     experts: bool = True
     """See `AudioExpressionConfig.experts`."""
+    plain: bool = False
+    """See `AudioExpressionConfig.plain`."""
     global_gate: bool = True
     """See `AudioExpressionConfig.global_gate`."""
     stage_1: float = 0.5
@@ -196,6 +201,9 @@ class TrainConfig:
     source_dropout: float = 0.0
     """Share of windows from which each of label, voice and words is withheld, so that any subset
     of them can be asked with."""
+    emotion_free: bool = True
+    """Learn from clips without an emotion tag, too: what the face does with the sound is known of
+    all clips (EMOdiffhead's abstract; off: its ablation)."""
     adversarial: float = 0.0
     """Weight of two discriminators (EMOdiffhead; of a frame, and of a sequence); 0: none."""
     refinement: bool = True

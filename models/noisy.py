@@ -11,6 +11,9 @@ m being the direction that opens the mouth (`models.mouth`): what the lips do st
 sound. Half of the noisy windows have a = 1, the others an even share of [0, 1], which teaches
 intensities and compounds: coefficients of a linear face model may be mixed. Shares and their
 distribution are ours (docs/decisions/0021).
+
+A clip whose emotion nobody knows lends its speech like any other: with a = 1 its own label is not
+needed. Otherwise the more such clips there were, the fewer windows would teach to read a label.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,20 +45,20 @@ class NoisySampler:
     def __init__(
         self, clips: Sequence[ClipRow], window: int, probability: float, seed: int
     ) -> None:
-        """Find each clip's possible partners; a clip without a tag has none and is none."""
+        """Find each clip's possible partners; one without a tag is none, and takes them whole."""
         self.clips, self.window = tuple(clips), window
         self.probability, self.seed = probability, seed
         self._partners = [
             [
                 i
                 for i, other in enumerate(self.clips)
-                if clip.emotion
-                and other.emotion
+                if other.emotion
                 and other.identity == clip.identity
                 and other.emotion != clip.emotion
             ]
             for clip in self.clips
         ]
+        self._bare = np.array([not clip.emotion for clip in self.clips])
 
     def draw(self, step: int, draw: Draw) -> NoisyDraw:
         """Partners of the windows that were drawn for a step."""
@@ -67,7 +70,7 @@ class NoisySampler:
             if partners and lots[0, row] < self.probability:
                 clip[row] = partners[int(lots[1, row] * len(partners))]
                 start[row] = int(lots[2, row] * (self.clips[clip[row]].frames - self.window + 1))
-        share = np.where(lots[3] < 0.5, 1.0, 2 * lots[3] - 1)
+        share = np.where((lots[3] < 0.5) | self._bare[draw.clip], 1.0, 2 * lots[3] - 1)
         return NoisyDraw(clip, start, np.where(clip < 0, 0.0, share))
 
 
@@ -77,7 +80,7 @@ def mixed_labels(
     share: Float[np.ndarray, " batch"],
     labels: Sequence[str],
 ) -> Float32[np.ndarray, "batch labels"]:
-    """(1 - a) own + a other; an unknown own tag ("") counts as zeros."""
+    """(1 - a) own + a other; an unknown own tag ("") counts as zeros, and has a = 0 or 1."""
     a = share[:, None].astype(np.float32)
     mine = np.stack([vector_or_zeros(tag, labels) for tag in own])
     theirs = np.stack([vector_or_zeros(tag, labels) for tag in other])

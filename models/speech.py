@@ -1,6 +1,7 @@
 """From speech features and a timeline of emotions to the coefficients a head is rendered with."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from models.control import ControlConfig, Steered, steer
 from models.data import SpeechFeatures, merged_planes, whitening_of
 from models.emotion import Timeline
 from models.inference import Prediction, predict
-from models.labels import label_frames, strongest
+from models.labels import COMPOUNDS, label_frames, strongest
 from models.voices import contradiction
 
 LOG = logging.getLogger(__name__)
@@ -78,12 +79,29 @@ def _labelled(
     whitening = whitening_of(checkpoint.planes, identity)
     labels = label_frames(timeline, features.frames, checkpoint.model.config.labels)
     prediction, against = by_label(checkpoint, features, labels)
-    if against:
-        LOG.warning(against)
+    remarks = [why for why in (untaught(checkpoint, timeline.tags), against) if why]
+    for remark in remarks:
+        LOG.warning(remark)
     alpha = prediction.alpha_hat
     margin = margins(alpha, timeline.tags, checkpoint, identity)
     steered = Steered(alpha, timeline.tags, np.zeros_like(margin), margin)
-    return Speech(alpha, whitening.unwhiten(alpha), prediction, steered, against or "")
+    return Speech(alpha, whitening.unwhiten(alpha), prediction, steered, "; ".join(remarks))
+
+
+def untaught(checkpoint: Checkpoint, tags: Iterable[str]) -> str | None:
+    """What to log where no clip that a network learnt from carried a label; None: all were carried,
+    or it is not kept which were."""
+    if checkpoint.state.get("voices") is None:
+        return None
+    taught = checkpoint.voices().means
+    asked = dict.fromkeys(part for tag in tags for part in COMPOUNDS.get(tag, (tag,)))
+    missing = [tag for tag in asked if tag not in taught]
+    if not missing:
+        return None
+    return (
+        f"no clip that the network learnt from was labelled {', '.join(missing)} (there were: "
+        f"{', '.join(sorted(taught)) or 'none'}): what it shows for that is a guess"
+    )
 
 
 def by_label(

@@ -18,6 +18,7 @@ from models.batches import Batch, Batches
 from models.checkpoint import BEST, LAST, AudioExpressionModel, Checkpoint, data_digest, load, save
 from models.config import TrainConfig
 from models.data import TrainingData
+from models.emotion_free import learnt_from
 from models.errors import TrainingDivergedError
 from models.experts.network import ExpertNetwork, stage_of
 from models.loss import regression_loss
@@ -75,7 +76,7 @@ def train_audio_expression(
         "provenance": dict(data.provenance),
         "mouth": {who: mouth.to_dict() for who, mouth in mouths.items()},
         "voices": fit_voices(data).to_dict() if model.config.takes_labels else None,
-        "notes": notes_of(data, batches.sampler),
+        "notes": notes_of(data, batches.sampler, model.config.takes_labels),
         "history": [],
         "validation": [],
         "best": None,
@@ -183,7 +184,7 @@ def _fresh_model(data: TrainingData, config: TrainConfig) -> AudioExpressionMode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = AudioExpressionModel(config.network(data.widths, data.k))
-    model.standard.fit(data)
+    model.standard.fit(data, learnt_from(data, config.emotion_free))
     return model
 
 

@@ -98,11 +98,9 @@ class Standardiser(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_std", torch.ones(width))
 
-    def fit(self, data: TrainingData) -> None:
-        """Take the statistics of the training clips."""
-        frames = np.concatenate(
-            [np.arange(c.first, c.first + c.frames) for c in data.part("train")]
-        )
+    def fit(self, data: TrainingData, clips: Sequence[ClipRow]) -> None:
+        """Take the statistics of these clips: those that are learnt from."""
+        frames = np.concatenate([np.arange(c.first, c.first + c.frames) for c in clips])
         f = data.features
         spoken = np.unique(f.token_index[frames])
         tables = {

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,11 +18,18 @@ def ablate(
         Path, typer.Option("--out", help="Folder of the tables and finished trainings.")
     ] = Path("ablation"),
     rows: Annotated[
-        str, typer.Option(help="Groups of rows: alignment, refinement, d, n, rho, reg.")
+        str,
+        typer.Option(
+            help="Groups of rows: alignment, refinement, d, n, rho, reg (EmoHead); experts (MoEE); "
+            "generator (EMOdiffhead); emotion-free (both)."
+        ),
     ] = "alignment,refinement,d,n,rho,reg",
     seeds: Annotated[str, typer.Option(help="One training a row and seed, e.g. 0,1,2.")] = "0,1,2",
-    steps: Annotated[int, typer.Option(min=1, help="Steps a training (paper: 20,000).")] = 20_000,
-    preset: Annotated[str, typer.Option(help="Sizes: paper or demo.")] = "paper",
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps a training; unset: the preset's (paper 20,000, demo 800)."),
+    ] = None,
+    preset: Annotated[Literal["demo", "paper"], typer.Option(help="Sizes and steps.")] = "paper",
     profile: Made = None,
     head: Annotated[
         str | None,
@@ -44,8 +51,6 @@ def ablate(
         return
     if unknown := sorted(set(settings) - {"network"}):
         raise typer.BadParameter(f"--train {unknown[0]}...: choose network.NAME")
-    if preset not in ("paper", "demo"):
-        raise typer.BadParameter(f"--preset {preset}: choose paper or demo")
     try:
         numbers = tuple(int(seed) for seed in seeds.split(","))
     except ValueError:
@@ -62,8 +67,8 @@ def ablate(
             rows=tuple(row.strip() for row in rows.split(",")),
             seeds=numbers,
             profile=profile,
-            preset="paper" if preset == "paper" else "demo",
-            settings=settings.get("network", {}) | {"steps": steps},
+            preset=preset,
+            settings=settings.get("network", {}) | ({"steps": steps} if steps else {}),
         ),
     )
     plain = "\n".join(f"{kind}: {path}" for kind, path in paths.items())

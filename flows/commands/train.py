@@ -105,6 +105,8 @@ def train_network(
     if as_json:
         typer.echo(json.dumps(summary, default=str))
         return
+    for note in summary["notes"]:
+        typer.echo(f"note: {note}")
     for row in summary["table"]:
         typer.echo("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
 
@@ -204,8 +206,11 @@ def train_portrait(
     if as_json:
         typer.echo(json.dumps(summary, default=str))
         return
-    people = len(summary["identities"])
-    typer.echo(f"portrait: {config.out} ({summary['clips']} clips of {people} people)")
+    people, free = len(summary["identities"]), summary["clips"] - summary["labelled"]
+    counted = f"{summary['clips']} clips of {people} people"
+    if free:
+        counted += f", {free} of them without an emotion"
+    typer.echo(f"portrait: {config.out} ({counted})")
 
 
 def _short(value: Any) -> str:

@@ -45,7 +45,8 @@ PLACES: dict[str, Key] = {
 MEANING = (
     "Beside the quoted figures, under 'here', what `emohead ablate` measured on this run's store "
     "(RMSE of whitened coefficients; correlation of the mouth's opening; share of frames on the "
-    "asked emotion's side of its hyperplane; mean ± deviation over seeds) and `emohead ablate "
+    "asked emotion's side of its hyperplane; the mouth's error then; least Spearman correlation of "
+    "a label's intensity and the margin; mean ± deviation over seeds) and `emohead ablate "
     "--head` (held-out frames rendered from their own coefficients): the same choices, measured "
     "otherwise, with the sizes and steps of that ablation's preset."
 )

@@ -38,14 +38,16 @@ class MixtureConfig:
     local_gate: bool = True
     """s; without it every expert sees X itself."""
     global_gate: bool = True
-    """g; without it every expert counts 1/6."""
+    """g; without it all experts count alike."""
     gate_reads_latent: bool = True
     """g also reads the mean of the emotion latent (ours). X knows what is asked for only through
     what the layers below were told; here they are told nothing of the label."""
+    count: int = len(EXPERTS)
+    """Experts; 1 without gates is plain cross-attention (an ablation)."""
 
     def __post_init__(self) -> None:
         """Refuse heads that do not divide the channels."""
-        if min(self.width, self.latent_width, self.inner, self.heads) < 1:
+        if min(self.width, self.latent_width, self.inner, self.heads, self.count) < 1:
             raise ModelConfigError(f"{self} has a size below 1")
         if self.inner % self.heads:
             raise ModelConfigError(
@@ -68,7 +70,7 @@ class ExpertMixture(nn.Module):
         """Make the weights of all experts, stacked, so that six cost one call."""
         super().__init__()
         self.config = config
-        n, c = len(EXPERTS), config
+        n, c = config.count, config
         self.local = nn.Linear(c.width, n) if c.local_gate else None
         gate_width = c.width + (c.latent_width if c.gate_reads_latent else 0)
         self.whole = nn.Linear(gate_width, n) if c.global_gate else None
@@ -113,12 +115,12 @@ class ExpertMixture(nn.Module):
 
     def _local(self, x: Tensor) -> Tensor:
         if self.local is None:
-            return x.new_ones(*x.shape[:2], len(EXPERTS))
+            return x.new_ones(*x.shape[:2], self.config.count)
         return torch.sigmoid(self.local(x))
 
     def _whole(self, x: Tensor, latent: Tensor) -> Tensor:
         if self.whole is None:
-            return x.new_full((len(x), len(EXPERTS)), 1 / len(EXPERTS))
+            return x.new_full((len(x), self.config.count), 1 / self.config.count)
         pooled = x.mean(dim=1)
         if self.config.gate_reads_latent:
             pooled = torch.cat([pooled, latent.mean(dim=1)], dim=1)

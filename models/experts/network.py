@@ -31,9 +31,7 @@ class ExpertNetwork(nn.Module):
             len(config.labels), config.widths.emotion, config.widths.text, width,
             config.latent_tokens,
         )  # fmt: skip
-        self.mixture = ExpertMixture(
-            MixtureConfig(3 * config.d, width, config.expert_width, global_gate=config.global_gate)
-        )
+        self.mixture = ExpertMixture(mixture_of(config, width))
         self.stage = 2
         """1: the experts are left out."""
 
@@ -61,6 +59,19 @@ class ExpertNetwork(nn.Module):
         self.base.requires_grad_(stage == 1)
         self.latents.requires_grad_(stage == 2)
         self.mixture.requires_grad_(stage == 2)
+
+
+def mixture_of(config: AudioExpressionConfig, latent_width: int) -> MixtureConfig:
+    """The six experts, or as many parameters in one cross-attention without gates."""
+    six = MixtureConfig(
+        3 * config.d, latent_width, config.expert_width, global_gate=config.global_gate
+    )
+    if not config.plain:
+        return six
+    return replace(
+        six, inner=six.count * six.inner, heads=six.count * six.heads, count=1,
+        local_gate=False, global_gate=False,
+    )  # fmt: skip
 
 
 def inputs_of(

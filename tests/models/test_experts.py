@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from models.config import AudioExpressionConfig, InputWidths
 from models.errors import ModelConfigError
 from models.experts.latents import EmotionInputs, EmotionToLatents
 from models.experts.mixture import EXPERTS, ExpertMixture, MixtureConfig
+from models.experts.network import mixture_of
 
 N, TOKENS, M = 3, 5, 2
 
@@ -64,6 +66,23 @@ def test_without_gates_every_expert_counts_alike_and_sees_everything() -> None:
     got = mixture(global_gate=False, local_gate=False)(x, latent)
     assert torch.allclose(got.global_gate, torch.full((N, 6), 1 / 6))
     assert (got.local_gate == 1).all()
+
+
+def test_one_cross_attention_has_as_many_parameters_as_six_experts_and_no_gates() -> None:
+    config = AudioExpressionConfig(InputWidths(12, 5, 6), k=4, d=8, d_h=8, architecture="moee")
+    six = ExpertMixture(mixture_of(config, 16))
+    one = ExpertMixture(mixture_of(replace(config, plain=True), 16))
+    for name in ("query", "key", "value", "out"):
+        assert getattr(one, name).numel() == getattr(six, name).numel()
+        assert len(getattr(one, name)) == 1
+    assert one.local is None
+    assert one.whole is None
+    assert one.config.inner // one.config.heads == six.config.inner // six.config.heads
+    x, latent = torch.randn(N, 1, 24), torch.randn(N, M, 16)
+    torch.nn.init.normal_(one.out)
+    got = one(x, latent)
+    every = torch.ones(N, 1, 1)
+    torch.testing.assert_close(got.x, x + one.experts(x, latent, every)[:, 0])  # counts whole
 
 
 def test_the_gate_reads_what_is_asked_only_where_it_may() -> None:
