@@ -16,6 +16,7 @@ from flows.commands import (
     ablate,
     cache,
     care,
+    export,
     inspect,
     job,
     judge,
@@ -46,6 +47,7 @@ app.add_typer(cache.app)
 app.add_typer(train.app)
 app.add_typer(judge.app)
 app.add_typer(synthesize.app)
+app.add_typer(export.app)
 app.add_typer(care.app)
 app.add_typer(ablate.app)
 app.add_typer(inspect.app)

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,23 @@ from flows.config import SynthesizeConfig
 from flows.config_base import FlowConfig
 from flows.errors import NothingToDo
 from flows.progress import step
-from flows.store_features import named
-from flows.synthesis.driving import driving
+from flows.synthesis.acquaintance import acquainted
 from flows.synthesis.finishing import finished
 from flows.synthesis.look import Look
 from flows.synthesis.preflight import find_head
 from flows.synthesis.provenance import TOOL, provenance
-from flows.synthesis.staging import staged
+from flows.synthesis.recordings import recordings_of
 from models import Prediction, Timeline, load, steer
 from models.checkpoint import Checkpoint
 from models.data import merged_planes
 from pipeline.clock import FPS
+from render.carried import read_carried
 from render.compositing import over
 from render.marks import VisibleMark
 from render.scene import Scene
 from render.segments import Segments
 from render.views import mean_camera, orbit
 from render.xmp import xmp_packet
-from store import Cache
 
 SWEEP = 2.0
 """Seconds in which an emotion grows and fades in the video."""
@@ -86,18 +86,20 @@ def gallery(config: GalleryConfig) -> dict[str, Any]:
         NothingToDo: the identity has no head, no emotion, or no clip that shows it.
     """
     find_head(config.head, config.identity)
+    carried = read_carried(config.head, config.identity)
     checkpoint = load(config.network)
+    if carried is not None:
+        checkpoint, _ = acquainted(checkpoint, carried, config.head)
     tags = sorted(merged_planes(checkpoint.planes, config.identity, checkpoint.train.planes).planes)
     if not tags:
         raise NothingToDo(
             f"identity {config.identity!r} has no hyperplane in {config.network}, so no emotion to "
             "show; fit them on clips of several emotions and train the network again"
         )
-    cache = Cache.open(config.store)
-    snapshot = cache.snapshot(config.ref)
     wanted = SynthesizeConfig(
         store=config.store,
         dataset=config.dataset,
+        ref=config.ref,
         identity=config.identity,
         head=config.head,
         network=config.network,
@@ -106,13 +108,13 @@ def gallery(config: GalleryConfig) -> dict[str, Any]:
         look=Look(size=config.size, visible_mark=False),
         out=config.out,
     )
-    wanted = named(wanted, cache, snapshot)
-    course = driving(snapshot, config.dataset, config.identity, wanted.names, 1, wanted.look)
+    recordings = recordings_of(wanted, checkpoint, carried)
     still = expression(checkpoint, config.identity, tags[0], 0.0)
-    scene = staged(wanted, snapshot, still[None], course).scene
+    stage = recordings.stage(still[None], recordings.course(1))
+    scene = stage.scene
     config.out.mkdir(parents=True, exist_ok=True)
     origin = provenance(
-        {"head": config.head / "head.safetensors", "network": checkpoint.path}, snapshot.id
+        {"head": config.head / "head.safetensors", "network": checkpoint.path}, recordings.origin
     )
 
     columns = len(config.intensities)
@@ -127,7 +129,8 @@ def gallery(config: GalleryConfig) -> dict[str, Any]:
             rows.append(row)
         if config.views:
             turns = np.linspace(-1, 1, columns) if columns > 1 else np.ones(1)
-            rows.append([turned(scene, still, config.views * float(turn)) for turn in turns])
+            beyond = replace(scene, seen=stage.seen)
+            rows.append([turned(beyond, still, config.views * float(turn)) for turn in turns])
     sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
     VisibleMark.of(config.size).draw(sheet[-config.size :, -config.size :])
     sheet_path = config.out / "sheet.jpg"
@@ -157,11 +160,12 @@ def shot(scene: Scene, alpha: Float32[np.ndarray, " k"]) -> UInt8[np.ndarray, "s
 def turned(
     scene: Scene, alpha: Float32[np.ndarray, " k"], degrees: float
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The head alone, turned to a side."""
+    """The head turned to a side, over the still body."""
     # A circling camera is farthest out after one and after three quarters of its turn.
     path = orbit(mean_camera(scene.cameras), 4, abs(degrees), 0.0, 4 / FPS)
-    rgb, opacity = scene.head.render(path[1 if degrees > 0 else 3], alpha, scene.render_size)
-    return titled(over(rgb, opacity, None, behind(scene), scene.size), f"{degrees:+.0f} degrees")
+    rgb, opacity = scene.drawn(path[1 if degrees > 0 else 3], alpha)
+    torso = None if scene.torso is None else scene.torso.layer(0)
+    return titled(over(rgb, opacity, torso, behind(scene), scene.size), f"{degrees:+.0f} degrees")
 
 
 def behind(scene: Scene) -> UInt8[np.ndarray, "s s 3"]:

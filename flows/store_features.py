@@ -128,9 +128,30 @@ def listening_profile(
     """
     if profile is not None:
         return load_profile(profile, **(overrides or {}))
+    return profile_heard(heard_by(snapshot, dataset, names), overrides)
+
+
+def heard_by(snapshot: Snapshot, dataset: str, names: FeatureNames) -> dict[str, dict[str, Any]]:
+    """Speech feature -> identity of the encoder that made it; empty where none is recorded."""
+    return {name: made_by(snapshot, dataset, name) for name in spoken_features(names)}
+
+
+def spoken_features(names: FeatureNames) -> tuple[str, str, str]:
+    """What the network hears of speech."""
+    return (names.audio, names.emotion, names.text)
+
+
+def profile_heard(
+    encoders: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, Any] | None = None
+) -> Profile:
+    """Encoders by their identities (feature -> identity), as `heard_by` tells them.
+
+    Raises:
+        FlowError: the weights here are not those of then.
+        WeightError: weights that are missing, with the command that brings them.
+    """
     profile, settings, weights = "embedded", {}, {}
-    for feature in (names.audio, names.emotion, names.text):
-        identity = made_by(snapshot, dataset, feature)
+    for feature, identity in encoders.items():
         if encoder := identity.get("encoder"):
             profile += "" if encoder in PROFILES["embedded"] else f"+{encoder}"
             settings[encoder] = dict(identity.get("config", {}))

@@ -23,24 +23,22 @@ from flows.config import SynthesizeConfig
 from flows.errors import FlowError
 from flows.orchestra import call
 from flows.progress import step
-from flows.reading import cells_key
-from flows.store_features import listening_profile, named
-from flows.synthesis.driving import Driving, driving
+from flows.synthesis.driving import Driving
 from flows.synthesis.finishing import Frames, video_of
 from flows.synthesis.hearing import heard
 from flows.synthesis.look import OneShot
 from flows.synthesis.one_shot import MODEL, Shot, asked_of, drawn, enlarged, opened_shot
 from flows.synthesis.preflight import Request, checked
 from flows.synthesis.provenance import TOOL, disagreements, file_hash, key_of, provenance
-from flows.synthesis.staging import frame_size, staged
-from flows.train_head import head_clips, head_features
+from flows.synthesis.recordings import InStore, Recordings, recordings_of
+from flows.synthesis.staging import frame_size
 from models import speak
 from pipeline.hyperplanes import POOLED
 from pipeline.profiles import Profile
 from pipeline.transcript import Transcript, Word
 from render.backgrounds import ORIGINAL, TRANSPARENT, Background, open_background
 from render.marks import VisibleMark
-from store import Cache, Snapshot
+from store import Snapshot
 
 _SPEECH = "speech.npz"
 HEARD = "heard"
@@ -133,12 +131,10 @@ def render_video(
     spoken: Spoken,
     course: Driving,
     background: Background | None,
-    snapshot: Snapshot,
+    recordings: Recordings,
     folder: Path,
 ) -> tuple[Path, dict[str, Any]]:
     """Head over torso over background, frame by frame; the finished, marked file."""
-    clips = sorted({*head_clips(snapshot, config.dataset, config.identity, config.names),
-                    *filter(None, (course.poses_of, course.body_of))})  # fmt: skip
     behind = Path(config.look.background)
     key = {
         "version": TOOL,
@@ -147,24 +143,16 @@ def render_video(
         "look": config.look.model_dump(),
         "background": file_hash(behind) if behind.is_file() else None,
         "render_size": config.render_size,
-        "cells": cells_key(
-            snapshot, config.dataset, clips, (config.names.camera,), names=config.names.model_dump()
-        ),
-        "pictures": cells_key(
-            snapshot,
-            config.dataset,
-            head_clips(snapshot, config.dataset, config.identity, config.names),
-            head_features(config.names),
-        ),
+        **recordings.key(course),
     }
     reuse.start(folder, key)
-    stage = staged(config, snapshot, spoken.alpha, course, background)
+    stage = recordings.stage(spoken.alpha, course, background)
     origin = provenance(
         {
             "head": config.head / "head.safetensors",
             "network": request.checkpoint.path,
         },
-        snapshot.id,
+        recordings.origin,
     )
     frames = Frames(stage.scene.frames, stage.scene.size, len(spoken.alpha))
     joined, made = video_of(config, request.coding, frames, origin, folder)
@@ -234,14 +222,15 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
             without a face, or with several.
     """
     request = checked(config)
-    cache = Cache.open(config.store)
-    snapshot = cache.snapshot(config.ref)
-    config = named(config, cache, snapshot)
-    frames = request.frames
-    drawing = prepared(config, request, snapshot)
-    profile = listening_profile(
-        snapshot, config.dataset, config.names, config.profile, config.overrides
-    )
+    recordings: Recordings
+    if config.one_shot is not None:
+        recordings = InStore.open(config)
+        drawing = prepared_shot(recordings, config.one_shot, request)
+    else:
+        recordings = recordings_of(config, request.checkpoint, request.carried)
+        drawing = prepared(recordings, request)
+    config, frames = recordings.config, request.frames
+    profile = recordings.listening()
     config.out.parent.mkdir(parents=True, exist_ok=True)
     parts = config.out.with_name(f".{config.out.name}.parts")
     parts.mkdir(exist_ok=True)
@@ -265,11 +254,11 @@ def synthesize(config: SynthesizeConfig) -> dict[str, Any]:
             "frames": frames,
             **shown,
             "notes": [
-                *disagreements(config.head, config.network),
+                *(request.notes or disagreements(config.head, config.network)),
                 *filter(None, [spoken.facts.get("remark")]),
             ],
             "heard": spoken.facts,
-            "snapshot": snapshot.id,
+            "snapshot": recordings.origin,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }
         told = {name: array for name, array in spoken.arrays.items() if name != HEARD}
@@ -286,30 +275,31 @@ Drawing = Callable[[Spoken, Path], tuple[Path, dict[str, Any]]]
 """Expression and a folder to work in, to the finished file and what the record says of it."""
 
 
-def prepared(config: SynthesizeConfig, request: Request, snapshot: Snapshot) -> Drawing:
+def prepared(recordings: Recordings, request: Request) -> Drawing:
     """Open what frames are made of, before the long work, so that what does not fit is said now.
 
     Raises:
         FlowError, RenderError, MediaError: see `synthesize`.
     """
-    if config.one_shot is not None:
-        shot = opened_shot(config, config.one_shot, snapshot)
-        asked_of(shot, request.emotion, request.frames)  # an emotion its experts do not know
-        return lambda spoken, folder: call(
-            draw_video, config, request, spoken, shot, snapshot, folder
-        )
-    frames = request.frames
-    course = driving(snapshot, config.dataset, config.identity, config.names, frames, config.look)
-    background = opened_background(config, snapshot, frames)
+    config = recordings.config
+    course = recordings.course(request.frames)
+    background = opened_background(config, recordings.side, request.frames)
     return lambda spoken, folder: call(
-        render_video, config, request, spoken, course, background, snapshot, folder
+        render_video, config, request, spoken, course, background, recordings, folder
     )
 
 
-def opened_background(
-    config: SynthesizeConfig, snapshot: Snapshot, frames: int
-) -> Background | None:
-    """The background, opened before the long work so that what does not fit is said at once.
+def prepared_shot(recordings: InStore, one: OneShot, request: Request) -> Drawing:
+    """The same for a face that is drawn from one picture."""
+    config, snapshot = recordings.config, recordings.snapshot
+    shot = opened_shot(config, one, snapshot)
+    asked_of(shot, request.emotion, request.frames)  # an emotion its experts do not know
+    return lambda spoken, folder: call(draw_video, config, request, spoken, shot, snapshot, folder)
+
+
+def opened_background(config: SynthesizeConfig, size: int, frames: int) -> Background | None:
+    """The background of a video of this size, opened before the long work so that what does not
+    fit is said at once.
 
     None for the scene as filmed, and for none at all.
 
@@ -320,5 +310,4 @@ def opened_background(
     look = config.look
     if look.background in (ORIGINAL, TRANSPARENT):
         return None
-    size = frame_size(config, snapshot)
     return open_background(look.background, size, frames, look.background_fit, look.background_end)

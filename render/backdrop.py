@@ -94,26 +94,15 @@ class TorsoLayers:
         self, frame: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"]
     ) -> UInt8[np.ndarray, "s s 3"]:
         """A frame as it would be without the head: plate, torso, and the filled hole."""
-        return self._without_head(frame, labels)[0]
+        return self.without_head(frame, labels)[0]
 
     def cut_out(
         self, frame: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"]
     ) -> UInt8[np.ndarray, "s s 4"]:
-        """Neck and clothes alone, premultiplied by their soft-edged opacity.
+        """Neck and clothes alone; see `cut_out`."""
+        return cut_out(*self.without_head(frame, labels))
 
-        Colours at the edge are the body's own, drawn outwards: nothing of the old scene shines
-        through.
-        """
-        out, body = self._without_head(frame, labels)
-        opacity = np.clip(soft(_shrunk(body, 1), EDGE), 0, 1)
-        inner = _shrunk(body, RIM)
-        colours = fill_hole(out, ~inner) if inner.any() else out
-        cut = np.empty((*body.shape, 4), np.uint8)
-        cut[..., :3] = colours * opacity[..., None] + 0.5
-        cut[..., 3] = opacity * 255 + 0.5
-        return cut
-
-    def _without_head(
+    def without_head(
         self, frame: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"]
     ) -> tuple[UInt8[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]:
         """The picture, and where in it the body is."""
@@ -131,6 +120,23 @@ class TorsoLayers:
         filled = fill_hole(out, rest, source=body | seen)
         # Averages of many frames meet this frame's own pixels at the hole's rim: no hard step.
         return _feathered(frame, filled, hole), body | is_body
+
+
+def cut_out(
+    picture: UInt8[np.ndarray, "s s 3"], body: Bool[np.ndarray, "s s"]
+) -> UInt8[np.ndarray, "s s 4"]:
+    """Neck and clothes of a picture without head, premultiplied by their soft-edged opacity.
+
+    Colours at the edge are the body's own, drawn outwards: nothing of the old scene shines
+    through.
+    """
+    opacity = np.clip(soft(_shrunk(body, 1), EDGE), 0, 1)
+    inner = _shrunk(body, RIM)
+    colours = fill_hole(picture, ~inner) if inner.any() else picture
+    cut = np.empty((*body.shape, 4), np.uint8)
+    cut[..., :3] = colours * opacity[..., None] + 0.5
+    cut[..., 3] = opacity * 255 + 0.5
+    return cut
 
 
 def _shrunk(mask: Bool[np.ndarray, "s s"], pixels: int) -> Bool[np.ndarray, "s s"]:

@@ -20,10 +20,12 @@ from render.sh import spherical_harmonics
 from render.torch_field import TorchField, device_of
 
 FORMAT = 2
-"""Of the folders written; 2 knows appearance codes."""
-READS = (1, 2)
-_JSON = "head.json"
-_ARRAYS = "head.safetensors"
+"""Of a trained head; 2 knows appearance codes."""
+FORMAT_CARRIED = 3
+"""Of a head that also carries what drawing it needs (`render.carried`)."""
+READS = (1, 2, 3)
+RECORD = "head.json"
+ARRAYS = "head.safetensors"
 
 
 RayRenderer = FusedField | TorchField
@@ -68,7 +70,6 @@ class Head:
         k = self.renderer.field.config.coefficients
         if len(alpha) != k:
             raise RenderError(f"render: α has {len(alpha)} coefficients, this head reads {k}")
-        toned = camera if coloured_from is None else coloured_from
         if not (np.isfinite(camera).all() and np.isfinite(alpha).all()):
             raise RenderError(
                 f"render: camera {camera.tolist()} or α {alpha.tolist()} is not finite; leave out "
@@ -89,7 +90,10 @@ class Head:
         order = _pixel_order(size)
         pixels = pixel_grid(size)[order]
         origins, directions = camera_rays(camera, self.focal_factor * size, size, self.box, pixels)
-        _, tones = camera_rays(toned, self.focal_factor * size, size, self.box, pixels)
+        tones = directions
+        if coloured_from is not None:
+            focal = self.focal_factor * size
+            _, tones = camera_rays(coloured_from, focal, size, self.box, pixels)
         degree = self.renderer.field.config.sh_degree
         harmonics = spherical_harmonics(torch.from_numpy(tones), degree).numpy()
         alphas = np.broadcast_to(alpha.astype(np.float32), (len(pixels), len(alpha)))
@@ -114,7 +118,7 @@ class Head:
             name: p.detach().cpu().numpy() for name, p in self.renderer.field.named_parameters()
         }
         arrays["occupied"] = np.packbits(self.occupied)
-        save_file(arrays, folder / _ARRAYS)
+        save_file(arrays, folder / ARRAYS)
         record = {
             "format": FORMAT,
             "field": asdict(self.renderer.field.config),
@@ -124,9 +128,9 @@ class Head:
             "march_step": self.march_step,
             "facts": self.facts,
         }
-        draft = folder / (_JSON + ".draft")
+        draft = folder / (RECORD + ".draft")
         draft.write_text(json.dumps(record, indent=1))
-        draft.replace(folder / _JSON)
+        draft.replace(folder / RECORD)
 
 
 def load_head(folder: Path, threads: int | None = None, device: str = "auto") -> Head:
@@ -138,29 +142,29 @@ def load_head(folder: Path, threads: int | None = None, device: str = "auto") ->
         HeadFolderError: no head there, a torn one, or one of a newer format.
         BackendError: the device is not there.
     """
-    if not (folder / _JSON).is_file():
-        raise HeadFolderError(f"{folder} holds no head ({_JSON} is missing); train one first")
+    if not (folder / RECORD).is_file():
+        raise HeadFolderError(f"{folder} holds no head ({RECORD} is missing); train one first")
     try:
-        record = json.loads((folder / _JSON).read_text())
+        record = json.loads((folder / RECORD).read_text())
     except ValueError as error:
-        raise HeadFolderError(f"{folder / _JSON} cannot be read ({error}); train again") from error
+        raise HeadFolderError(f"{folder / RECORD} cannot be read ({error}); train again") from error
     if record.get("format") not in READS:
         raise HeadFolderError(
             f"{folder} has head format {record.get('format')}, this version reads {READS[0]} to "
-            f"{FORMAT}; update emohead (a newer one wrote it) or train the head again"
+            f"{READS[-1]}; update emohead (a newer one wrote it) or train the head again"
         )
-    if not (folder / _ARRAYS).is_file():
-        raise HeadFolderError(f"{folder} has {_JSON} but no {_ARRAYS}; copy the whole folder")
+    if not (folder / ARRAYS).is_file():
+        raise HeadFolderError(f"{folder} has {RECORD} but no {ARRAYS}; copy the whole folder")
     shape = dict(record["field"])
     field = Field(FieldConfig(**{**shape, "grid": HashGridConfig(**shape["grid"])}))
-    arrays = load_file(folder / _ARRAYS)
+    arrays = load_file(folder / ARRAYS)
     resolution = int(record["occupancy_resolution"])
     bits = arrays.pop("occupied")
     wanted = {name: tuple(p.shape) for name, p in field.named_parameters()}
     got = {name: tuple(a.shape) for name, a in arrays.items()}
     if wanted != got:
         raise HeadFolderError(
-            f"{folder}: {_ARRAYS} holds {got}, {_JSON} describes {wanted}; the files are of "
+            f"{folder}: {ARRAYS} holds {got}, {RECORD} describes {wanted}; the files are of "
             "different heads"
         )
     with torch.no_grad():

@@ -7,16 +7,22 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
-from render.backdrop import TorsoLayers
+from render.backdrop import cut_out
 from render.backgrounds import Background
 from render.compositing import over
 from render.errors import RenderError
 from render.marks import VisibleMark
+from render.matte import whole_and_soft
+from render.views import within
 
 REMEMBERED = 64 * 2**20
 """Bytes of torso layers kept for when the driving clip comes round again."""
+
+
+Beneath = Callable[[int], tuple[UInt8[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]]
+"""A row of the driving clip to its picture without the head, and where in it the body is."""
 
 
 @runtime_checkable
@@ -24,7 +30,12 @@ class Renders(Protocol):
     """What a head can do."""
 
     def render(
-        self, camera: Float[np.ndarray, "3 4"], alpha: Float[np.ndarray, " k"], size: int
+        self,
+        camera: Float[np.ndarray, "3 4"],
+        alpha: Float[np.ndarray, " k"],
+        size: int,
+        *,
+        coloured_from: Float[np.ndarray, "3 4"] | None = None,
     ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
         """Colour over black and opacity."""
         ...
@@ -34,9 +45,8 @@ class Renders(Protocol):
 class Torso:
     """What lies under the head in each frame of the driving clip."""
 
-    layers: TorsoLayers
-    body: Callable[[int], tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s"]]]
-    """Picture and labels of a row."""
+    beneath: Beneath
+    """The recorded frames."""
     rows: Int[np.ndarray, " frames"]
     """Row under each frame of the video."""
     size: int
@@ -51,12 +61,12 @@ class Torso:
         if row in self._kept:
             self._kept.move_to_end(row)
             return self._kept[row]
-        picture, labels = self.body(row)
+        picture, body = self.beneath(row)
         if self.cut:
-            layer = self.layers.cut_out(picture, labels)
+            layer = cut_out(picture, body)
         else:
-            layer = np.full((*labels.shape, 4), 255, np.uint8)
-            layer[..., :3] = self.layers.layer_of(picture, labels)
+            layer = np.full((*body.shape, 4), 255, np.uint8)
+            layer[..., :3] = picture
         if len(layer) != self.size:
             how = cv2.INTER_AREA if len(layer) > self.size else cv2.INTER_CUBIC
             layer = np.asarray(cv2.resize(layer, (self.size, self.size), interpolation=how))
@@ -81,6 +91,8 @@ class Scene:
     background: Background | None
     """None: whatever torso and head leave free is transparent."""
     mark: VisibleMark | None
+    seen: Float[np.ndarray, "n 3 4"] | None = None
+    """Poses in which the head was recorded, where views go beyond them; None: none does."""
 
     def __post_init__(self) -> None:
         """Refuse parts of different lengths.
@@ -95,11 +107,26 @@ class Scene:
                 f"{rows} torso rows; make them for the same speech"
             )
 
+    def drawn(
+        self, camera: Float[np.ndarray, "3 4"], alpha: Float[np.ndarray, " k"]
+    ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
+        """The head alone: colour over black, and opacity.
+
+        Where views go beyond the recorded ones every view is in the colours of the recorded one
+        that is nearest to it, and the head one piece with a soft edge.
+        """
+        if self.seen is None:
+            return self.head.render(camera, alpha, self.render_size)
+        (held,) = within(camera[None], self.seen)
+        return whole_and_soft(
+            *self.head.render(camera, alpha, self.render_size, coloured_from=held)
+        )
+
     def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "s s channels"]]:
         """RGB, or RGBA where there is no background, from frame `start` on."""
         behind = None if self.background is None else self.background.frames(start)
         for i in range(start, len(self.alpha)):
-            rgb, opacity = self.head.render(self.cameras[i], self.alpha[i], self.render_size)
+            rgb, opacity = self.drawn(self.cameras[i], self.alpha[i])
             torso = None if self.torso is None else self.torso.layer(i)
             frame = over(rgb, opacity, torso, None if behind is None else next(behind), self.size)
             if self.mark is not None:

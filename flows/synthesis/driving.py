@@ -33,7 +33,7 @@ class Driving:
 
     cameras: Float[np.ndarray, "frames 3 4"]
     poses_of: str
-    """Clip the poses come from; "" for a camera that circles."""
+    """Clip the poses come from; "" for a head that turns about its mean pose (`--orbit`)."""
     body_of: str
     """Clip of the identity whose frames lie under the head."""
     rows: Int[np.ndarray, " frames"] | None
@@ -75,13 +75,8 @@ def driving(
     """
     body, run = own_stretch(snapshot, dataset, identity, names)
     own = snapshot.read(dataset, names.camera, body, run.start, run.stop).astype(np.float64)
-    if look.orbit is not None or look.orbit_pitch:
-        yaw = look.orbit or 0.0
-        path = orbit(mean_camera(own), frames, yaw, look.orbit_pitch, look.orbit_seconds)
-        return Driving(path, "", body, None)
-    if look.pose_from is None:
-        order = there_and_back(run.stop - run.start, frames)
-        return Driving(own[order], body, body, run.start + order)
+    if look.pose_from is None or circles(look):
+        return own_course(own, body, run.start, frames, look)
     clip = named_clip(snapshot, dataset, names, look.pose_from)
     stretch = pose_stretch(snapshot, dataset, names, clip)
     if stretch.stop - stretch.start < SHORTEST_TRACK:
@@ -96,9 +91,39 @@ def driving(
     # Somebody else's movements: round the identity's own mean pose, over one still body, that of
     # the frame nearest to this pose. A body cut from moving frames would jump.
     base = mean_camera(own)
-    still = run.start + int(np.abs(own - base).sum((1, 2)).argmin())
     moved = carried(poses.astype(np.float64), base)[order]
-    return Driving(moved, clip, body, np.full(frames, still))
+    return Driving(moved, clip, body, np.full(frames, run.start + nearest(own, base)))
+
+
+def own_course(
+    own: Float[np.ndarray, "n 3 4"], clip: str, first: int, frames: int, look: Look
+) -> Driving:
+    """Along the identity's own poses, there and back; or turning about their mean, over the still
+    body of the pose nearest to it.
+
+    Args:
+        own: poses of a stretch.
+        clip: where it was recorded.
+        first: row of its first frame.
+        frames: length of the video.
+        look: whether the camera circles.
+    """
+    if circles(look):
+        yaw, base = look.orbit or 0.0, mean_camera(own)
+        path = orbit(base, frames, yaw, look.orbit_pitch, look.orbit_seconds)
+        return Driving(path, "", clip, np.full(frames, first + nearest(own, base)))
+    order = there_and_back(len(own), frames)
+    return Driving(own[order], clip, clip, first + order)
+
+
+def nearest(poses: Float[np.ndarray, "n 3 4"], base: Float[np.ndarray, "3 4"]) -> int:
+    """The pose that is most like `base`."""
+    return int(np.abs(poses - base).sum((1, 2)).argmin())
+
+
+def circles(look: Look) -> bool:
+    """Whether the camera circles."""
+    return look.orbit is not None or look.orbit_pitch > 0
 
 
 def there_and_back(length: int, frames: int) -> Int[np.ndarray, " frames"]:

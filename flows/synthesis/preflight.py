@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from flows.config import SynthesizeConfig
 from flows.errors import FlowError, NothingToDo
 from flows.reuse import current
+from flows.synthesis.acquaintance import acquainted
 from flows.synthesis.one_shot import check_request, find_portrait
 from models import Timeline, load
 from models.checkpoint import Checkpoint
@@ -20,6 +21,7 @@ from pipeline import clock
 from pipeline.hyperplanes import POOLED
 from pipeline.sound import read_sound
 from render.backgrounds import TRANSPARENT
+from render.carried import Carried, read_carried
 from render.codings import Coding, coding_of
 
 
@@ -33,6 +35,10 @@ class Request:
     """Timeline in the grammar of the command line."""
     coding: Coding
     checkpoint: Checkpoint
+    carried: Carried | None = None
+    """What the head brings along; None: a store is read."""
+    notes: tuple[str, ...] = ()
+    """What whoever looks at the video should know."""
 
     @property
     def frames(self) -> int:
@@ -49,6 +55,7 @@ def checked(config: SynthesizeConfig) -> Request:
         VideoError: a name whose ending says no coding, or none that can be transparent.
         MediaError: sound that is missing, no sound, or silent.
         EmotionError: a timeline past the sound's end, an emotion without hyperplane.
+        HeadFolderError: half a head, or somebody else's.
     """
     transparent = config.look.background == TRANSPARENT
     coding = coding_of(config.out, transparent)
@@ -62,6 +69,7 @@ def checked(config: SynthesizeConfig) -> Request:
             "camera follows a clip or circles; give one of them"
         )
     spare_inputs(config)
+    carried = None
     if config.one_shot is not None:
         check_request(config, config.one_shot)
         find_portrait(config.head)
@@ -69,6 +77,7 @@ def checked(config: SynthesizeConfig) -> Request:
         raise FlowError("whose head speaks is not said; name the person (--identity)")
     else:
         find_head(config.head, config.identity)
+        carried = read_carried(config.head, config.identity)
     if config.text is not None and not config.text.strip():
         raise FlowError(
             "--text is empty; write what is said, or leave it out: the words are then recognised"
@@ -77,7 +86,10 @@ def checked(config: SynthesizeConfig) -> Request:
     timeline = None if emotion is None else Timeline.parse(emotion)
     samples = read_sound(config.audio)
     checkpoint = load(config.network)
-    request = Request(samples, emotion, coding, checkpoint)
+    notes: tuple[str, ...] = ()
+    if carried is not None:
+        checkpoint, notes = acquainted(checkpoint, carried, config.head)
+    request = Request(samples, emotion, coding, checkpoint, carried, notes)
     if timeline is not None:
         if checkpoint.model.config.takes_labels:
             from models.labels import label_frames
@@ -129,5 +141,5 @@ def find_head(folder: Path, identity: str) -> None:
         f"identity {identity!r} has no head model in {folder}; "
         + (f"did you mean {near[0]!r}? " if near else "")
         + f"heads there: {', '.join(there) or 'none'}. Train it: "
-        f"emohead train head --identity {identity}"
+        f"emohead train head --identity {identity} --out {folder.parent.parent}"
     )

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 
 from flows.config import SynthesizeConfig
+from flows.features import FeatureNames
 from flows.synthesis.driving import Body, Driving, sampled
 from flows.train_head import head_clips
 from render.backdrop import TorsoLayers, background_plate
@@ -14,7 +15,7 @@ from render.backgrounds import ORIGINAL, TRANSPARENT, Background, Still, fitted
 from render.head import load_head
 from render.head_data import HeadData
 from render.marks import VisibleMark
-from render.scene import Scene, Torso
+from render.scene import Beneath, Scene, Torso
 from store import Snapshot
 
 
@@ -53,37 +54,63 @@ def staged(
     Raises:
         HeadFolderError: no head in its folder.
     """
-    look, names = config.look, config.names
+    names = config.names
     clips = head_clips(snapshot, config.dataset, config.identity, names)
     everything = sampled(snapshot, config.dataset, clips, names)
     plate = background_plate(everything)
-    size = frame_size(config, snapshot)
+    beneath = None
+    if course.rows is not None:
+        beneath = recorded_torso(snapshot, config.dataset, course.body_of, names, plate)
+    seen = finite(everything).cameras
+    return set_stage(config, alpha, course, plate, beneath, seen, background)
+
+
+def recorded_torso(
+    snapshot: Snapshot,
+    dataset: str,
+    clip_id: str,
+    names: FeatureNames,
+    plate: UInt8[np.ndarray, "s s 3"],
+) -> Beneath:
+    """Frames of a clip without the head; read as they are asked for."""
+    layers = TorsoLayers.of(sampled(snapshot, dataset, [clip_id], names), plate)
+    body = Body(snapshot, dataset, clip_id, names)
+    return lambda row: layers.without_head(*body(row))
+
+
+def set_stage(
+    config: SynthesizeConfig,
+    alpha: Float32[np.ndarray, "frames k"],
+    course: Driving,
+    plate: UInt8[np.ndarray, "s s 3"],
+    beneath: Beneath | None,
+    seen: Float[np.ndarray, "n 3 4"],
+    background: Background | None = None,
+) -> Stage:
+    """The head over what lies beneath it, before the plate or another background.
+
+    Raises:
+        HeadFolderError: no head in its folder.
+    """
+    look = config.look
+    size = look.size or len(plate)
     if look.background == ORIGINAL:
         background = Still(fitted(plate, size), {"scene": "as filmed"})
     torso = None
-    if course.rows is not None:
-        torso = Torso(
-            TorsoLayers.of(sampled(snapshot, config.dataset, [course.body_of], names), plate),
-            Body(snapshot, config.dataset, course.body_of, names),
-            course.rows,
-            size,
-            cut=look.background != ORIGINAL,
-        )
+    if course.rows is not None and beneath is not None:
+        torso = Torso(beneath, course.rows, size, cut=look.background != ORIGINAL)
     scene = Scene(
         load_head(config.head),
         alpha,
         course.cameras,
         size,
-        config.render_size or everything.size,
+        config.render_size or len(plate),
         torso,
         background,
         VisibleMark.of(size) if look.visible_mark else None,
+        seen=None if course.poses_of == course.body_of else seen,
     )
-    return Stage(
-        scene,
-        {TRANSPARENT: True} if background is None else background.record,
-        finite(everything).cameras,
-    )
+    return Stage(scene, {TRANSPARENT: True} if background is None else background.record, seen)
 
 
 def finite(data: HeadData) -> HeadData:

@@ -99,6 +99,17 @@ def warm(warm_session: Callable[[], AbstractContextManager[None]]) -> Iterator[N
         yield
 
 
+@pytest.fixture(scope="session")
+def talking_world(once: Once) -> Path:
+    """OUT with a store, a network and a drawn head, to speak in; see talking_kit."""
+    from talking_kit import make_world
+
+    def make(folder: Path) -> None:
+        make_world(folder)
+
+    return once("talking-world", make)
+
+
 @pytest.fixture
 def clips(sample_clips: Path, tmp_path: Path) -> Path:
     """One identity's clips, to be changed at will."""

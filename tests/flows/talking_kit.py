@@ -43,9 +43,16 @@ class DrawnHead:
         self.rendered = 0
         self.last: int | None = None
         """Frames after which the user breaks off."""
+        self.coloured_from: np.ndarray | None = None
+        """As the last frame was asked for."""
 
     def render(
-        self, camera: np.ndarray, alpha: np.ndarray, size: int
+        self,
+        camera: np.ndarray,
+        alpha: np.ndarray,
+        size: int,
+        *,
+        coloured_from: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         if self.pause:
             import time
@@ -54,6 +61,7 @@ class DrawnHead:
         if self.rendered == self.last:
             raise KeyboardInterrupt
         self.rendered += 1
+        self.coloured_from = coloured_from
         y, x = np.mgrid[0:size, 0:size] + 0.5
         at = size / 2 + 4 * size * camera[0, 3] / camera[2, 3]
         opacity = (((x - at) ** 2 + (y - 0.4 * size) ** 2) < (0.25 * size) ** 2).astype(np.float32)

@@ -16,7 +16,7 @@ import ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
-from talking_kit import DrawnHead, asked, make_world, picture, speech, write
+from talking_kit import DrawnHead, asked, picture, speech, write
 
 import flows.synthesis.staging as staging
 from flows import cli
@@ -37,7 +37,7 @@ from render.errors import BackgroundError, RenderError, VideoError
 from render.head_data import HeadData
 from render.scene import Scene, Torso
 from render.segments import Segments
-from render.views import mean_camera
+from render.views import angles, mean_camera
 from render.xmp import SOURCE_TYPE, read_xmp
 from store import Cache
 
@@ -45,8 +45,8 @@ NAMES = FeatureNames()
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
+def world(talking_world: Path) -> Path:
+    return talking_world
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,7 @@ def test_the_command_tells_without_a_traceback(
     assert "Traceback" not in told
 
 
-def test_poses_of_another_clip_and_a_circling_camera(world: Path) -> None:
+def test_poses_of_another_clip_and_a_circling_camera(world: Path, head: DrawnHead) -> None:
     snapshot = Cache.open(world / "store").snapshot()
     own = driving(snapshot, "clips", "anna", NAMES, 90, Look())
     assert own.rows is not None
@@ -313,11 +313,26 @@ def test_poses_of_another_clip_and_a_circling_camera(world: Path) -> None:
     assert mine.body_of == mine.poses_of == "anna_happy_1"
 
     round_ = driving(snapshot, "clips", "anna", NAMES, 50, Look(orbit=40, orbit_seconds=2))
-    assert round_.rows is None
+    assert round_.rows is not None
+    assert set(np.diff(round_.rows)) == {0}  # over one still body, that of the middle pose
+    assert 15 <= round_.rows[0] < 25
     record = round_.record(own.cameras)
     assert record["yaw_degrees"][1] == pytest.approx(40, abs=1.5)
     assert record["recorded_yaw_degrees"][1] < 6
-    assert record["body"] is None
+    assert record["body"] == own.body_of
+    assert record["driving_clip"] is None
+
+    # Beyond what was seen the head is asked for its colours as from the nearest recorded view.
+    config = asked(world, world / "none.wav", world / "none.mp4")
+    alpha = np.zeros((50, 3), np.float32)
+    assert staging.staged(config, snapshot, alpha[:40], mine).scene.seen is None
+    scene = staging.staged(config, snapshot, alpha, round_).scene
+    next(scene.frames(12))
+    assert head.coloured_from is not None
+    assert angles(round_.cameras[12:13])[0, 0] == pytest.approx(40, abs=1.5)
+    # 5 degrees, less those by which the head is moved to the side as it turns.
+    known = 5 - np.degrees(0.25 / 20)
+    assert angles(head.coloured_from[None])[0, 0] == pytest.approx(known, abs=0.1)
 
 
 def test_a_gallery_shows_every_emotion_at_every_intensity(world: Path, tmp_path: Path) -> None:
@@ -359,7 +374,7 @@ def test_memory_does_not_grow_with_the_video(world: Path, short: Path, tmp_path:
     def peak(frames: int) -> int:
         course = driving(snapshot, "clips", "anna", NAMES, frames, config.look)
         alpha = np.zeros((frames, 3), np.float32)
-        grey = opened_background(config, snapshot, frames)
+        grey = opened_background(config, 64, frames)
         stage = staging.staged(config, snapshot, alpha, course, grey)
         tracemalloc.start()
         with Segments(tmp_path / str(frames), 64, coding_of(config.out), frames) as segments:
@@ -379,6 +394,7 @@ def test_a_scene_of_parts_that_differ_in_length_is_refused() -> None:
         body[0][None], body[1][None], np.zeros((1, 3, 4)), 256.0, np.zeros((1, 3)),
         np.ones(1, bool), ("a",), np.zeros(1, bool),
     )  # fmt: skip
-    torso = Torso(TorsoLayers.of(data, body[0]), lambda row: body, np.zeros(3, int), 64, True)
+    layers = TorsoLayers.of(data, body[0])
+    torso = Torso(lambda row: layers.without_head(*body), np.zeros(3, int), 64, True)
     with pytest.raises(RenderError, match="expression for 2 frames, 2 cameras, 3 torso rows"):
         Scene(DrawnHead(), np.zeros((2, 3)), np.zeros((2, 3, 4)), 64, 64, torso, None, None)
