@@ -56,7 +56,8 @@ class LiveHeads:
             return self._loaded[identity]
         if self.out is None or identity not in self.identities():
             raise FlowError(
-                f"{identity!r} has no trained head; emohead train head --identity {identity}"
+                f"{identity!r} has no trained head; emohead train head --identity {identity} "
+                f"--out {self.out or 'OUT'}"
             )
         from flows.train_head import head_clips, head_data
         from render.backdrop import TorsoLayers, background_plate

@@ -94,7 +94,10 @@ class Previews:
         if not (self.out / "network" / "best.json").is_file():
             return f"{self.out} has no network yet; emohead train network --out {self.out}"
         if not (self.out / "heads" / identity / "head.json").is_file():
-            return f"{identity} has no head yet; emohead train head --identity {identity}"
+            return (
+                f"{identity} has no head yet; emohead train head --identity {identity} "
+                f"--out {self.out}"
+            )
         return ""
 
     def start(

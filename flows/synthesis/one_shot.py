@@ -50,7 +50,7 @@ def find_portrait(folder: Path) -> None:
     if not (folder / MODEL).is_file():
         raise NothingToDo(
             f"{folder} holds no video diffusion model, which draws from one picture; train it: "
-            "emohead train portrait"
+            f"emohead train portrait --out {folder.parent}"
         )
 
 

@@ -119,7 +119,9 @@ def _sliders(desk: Desk, face: Face) -> None:
             note = ui.label("").classes("small soft")
             picture.set_visibility(has_head)
             if not has_head:
-                empty("No head is trained", f"emohead train head --identity {face.identity}")
+                where = desk.out or "OUT"
+                cure = f"emohead train head --identity {face.identity} --out {where}"
+                empty("No head is trained", cure)
     loops = json.dumps(LOOPS)
     ui.run_javascript(f"studio.face(document.querySelector('#face'), 'face', {loops})")
     if has_head:
