@@ -110,7 +110,7 @@ def with_page(summary: dict[str, Any], config: PreprocessConfig) -> dict[str, An
     """The summary of a run, with the quality page that was asked for: by the run's own limits."""
     if config.report is None:
         return summary
-    from flows.report_qc import write_quality_page
+    from flows.quality_page import write_quality_page
     from pipeline.face.rgb import RgbConfig
 
     with step("write quality page"):

@@ -31,7 +31,7 @@ def quality(
 
     Example: emohead report store out/store --out quality.html
     """
-    from flows.report_qc import write_quality_page
+    from flows.quality_page import write_quality_page
 
     page = str(write_quality_page(store, out, dataset, ref, cards=cards))
     typer.echo(json.dumps({"page": page}) if as_json else f"wrote {page}")

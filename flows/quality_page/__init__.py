@@ -1,5 +1,5 @@
 """The quality page of a store: what came in, what is good, what to look at."""
 
-from flows.report_qc.build import write_quality_page
+from flows.quality_page.build import write_quality_page
 
 __all__ = ["write_quality_page"]

@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from flows.errors import NothingToDo
 from flows.fit_hyperplanes import read_planes
+from flows.quality_page.collect import ClipView, collect, doubtful_labels, mouth_of, near_duplicates
+from flows.quality_page.drawing import histogram_svg, strip, timeline_svg
+from flows.quality_page.runs import runs_of
 from flows.report.figures import histograms
-from flows.report_qc.collect import ClipView, collect, doubtful_labels, mouth_of, near_duplicates
-from flows.report_qc.drawing import histogram_svg, strip, timeline_svg
-from flows.report_qc.runs import runs_of
 from flows.store_features import expression_of
 from pipeline.clock import FPS
 from pipeline.quality_rules import FLAGS, QualityConfig
@@ -109,7 +109,7 @@ def write_quality_page(
         "shown": {view.clip_id for view in chosen},
     }
     environment = Environment(
-        loader=PackageLoader("flows.report_qc", "."),
+        loader=PackageLoader("flows.quality_page", "."),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,

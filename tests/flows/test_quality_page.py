@@ -16,9 +16,9 @@ from flows.config import PreprocessConfig
 from flows.errors import NothingToDo
 from flows.orchestra import call
 from flows.preprocess import preprocess
-from flows.report_qc import write_quality_page
-from flows.report_qc.collect import ClipView, near_duplicates
-from flows.report_qc.drawing import histogram_svg, timeline_svg
+from flows.quality_page import write_quality_page
+from flows.quality_page.collect import ClipView, near_duplicates
+from flows.quality_page.drawing import histogram_svg, timeline_svg
 from pipeline.quality_rules import QualityConfig
 from store import Cache
 
