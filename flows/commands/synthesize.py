@@ -67,10 +67,10 @@ def synthesize(
     ] = None,
     orbit: Annotated[
         float | None,
-        typer.Option(help="Camera circles by so many degrees to each side; the head alone."),
+        typer.Option(help="The head turns by so many degrees to each side, over its still body."),
     ] = None,
     orbit_pitch: Annotated[float, typer.Option(help="The same up and down, degrees.")] = 0.0,
-    orbit_seconds: Annotated[float, typer.Option(help="One turn of the camera, seconds.")] = 6.0,
+    orbit_seconds: Annotated[float, typer.Option(help="One turn there and back, seconds.")] = 6.0,
     size: Annotated[
         int | None, typer.Option(help="Side of the video, pixels; default: the stored frames'.")
     ] = None,

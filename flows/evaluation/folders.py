@@ -12,6 +12,7 @@ from flows.evaluation.tables import Scored, clip_rows, mean_rows
 from flows.progress import step
 from pipeline.errors import MediaError
 from pipeline.media import MEDIA_SUFFIXES
+from render.errors import MetricError
 from render.metrics.judges import Judges
 from render.metrics.pair import PairOptions
 
@@ -52,7 +53,7 @@ def measure_folders(
                 )
                 clips.append(Scored(name, "", emotion or "", score))
                 reused += found
-            except MediaError as error:
+            except (MediaError, MetricError) as error:
                 clips.append(Scored(name, "", emotion or "", None, str(error)))
             bar.advance()
     record = {

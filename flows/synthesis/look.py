@@ -37,10 +37,13 @@ class Look(FlowConfig):
         default=None, description="Clip of the store whose head movements are taken"
     )
     orbit: float | None = Field(
-        default=None, gt=0, le=180, description="Camera circles: largest turn to the sides, degrees"
+        default=None,
+        gt=0,
+        le=180,
+        description="The head turns about over its still body: degrees to each side",
     )
     orbit_pitch: float = Field(
-        default=0.0, ge=0, le=90, description="Largest turn of the circling camera up and down"
+        default=0.0, ge=0, le=90, description="The same up and down, degrees"
     )
     orbit_seconds: float = Field(default=6.0, gt=0.5, description="One whole turn, seconds")
     visible_mark: bool = Field(

@@ -80,6 +80,13 @@ def test_a_file_that_is_no_video_is_a_row(tmp_path: Path) -> None:
     told = measure_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out")
     assert told["tables"]["clips"][0]["frames"] == 0
     assert told["tables"]["means"][0]["generated"] == "not measured: no clip was measured"
+    for name in ("a", "b"):
+        with VideoWriter(tmp_path / name / "z.mp4", 64) as video:
+            video.write(np.zeros((64, 64, 3), np.uint8))
+    wide = PairOptions(drawn=65)  # of one of many videos: the others are measured
+    told = measure_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out", options=wide)
+    assert [row["frames"] for row in told["tables"]["clips"]] == [0, 0]
+    (tmp_path / "a" / "z.mp4").unlink()
     (tmp_path / "b" / "x.mp4").rename(tmp_path / "b" / "y.mp4")
     with pytest.raises(NothingToDo, match="twins have the same file name"):
         measure_folders(tmp_path / "a", tmp_path / "b", tmp_path / "out")
