@@ -130,10 +130,15 @@ class Plan:
             head += f"; {len(self.removed)} clips of the store are gone from the sources"
         counts = self.counts()
         lines = [head]
+        alike: dict[str, list[str]] = {}
         for feature in self.features:
             parts = [f"{r} {counts[feature, r]}" for r in REASONS if (feature, r) in counts]
             if parts:
-                lines.append(f"  {feature}: {', '.join(parts)}")
+                alike.setdefault(", ".join(parts), []).append(feature)
+        for reasons, features in alike.items():
+            every = len(features) == len(self.features) > 1
+            names = f"each of {len(features)} features" if every else ", ".join(features)
+            lines.append(f"  {names}: {reasons}")
         for (column, before, after), n in Counter(change[1:] for change in self.rows).items():
             clips = "1 clip" if n == 1 else f"{n} clips"
             lines.append(f"  {column} of {clips}: {_short(before)} -> {_short(after)}")

@@ -119,6 +119,10 @@ def test_each_reason_by_hand() -> None:
     sources = [SourceKey("old", "1"), SourceKey("edited", "1"), SourceKey("faceless", "1")]
     first = plan_table(empty_table(), "d", sources, keys({}))
     assert {cell.reason for cell in first.cells} == {"new clip"}
+    assert first.summary().splitlines() == [
+        "d: 15 cells of 3 clips to compute; 0 of 15 wanted cells are there",
+        "  each of 5 features: new clip 3",
+    ]
     table = table_after(first, sources, empty_table(), frozenset({("faceless", "e")}))
     table.fingerprints["b"][0] = ""  # old/b was never computed
     now = [SourceKey("old", "1"), SourceKey("edited", "2"), SourceKey("faceless", "1")]
@@ -130,6 +134,11 @@ def test_each_reason_by_hand() -> None:
     assert {reasons["edited", f] for f in FEATURES} == {"changed content"}
     assert {reasons["new", f] for f in FEATURES} == {"new clip"}
     assert ("old", "a") not in reasons
+    assert plan.summary().splitlines()[1:] == [
+        "  a, c, d: new clip 1, changed content 1",
+        "  b: new clip 1, changed content 1, absent 1",
+        "  e: new clip 1, changed content 1, changed encoder 1, rejected before 1",
+    ]
 
 
 def test_a_rejected_cell_is_left_alone_until_forced() -> None:
