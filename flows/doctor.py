@@ -73,7 +73,8 @@ def ffmpeg() -> Finding:
     except (PipelineError, OSError, subprocess.CalledProcessError) as error:
         cure = "install ffmpeg, or pip install imageio-ffmpeg"
         return Finding("ffmpeg", "broken", str(error), cure, needed=True)
-    return Finding("ffmpeg", "ok", done.stdout.splitlines()[0][:60], needed=True)
+    version, _, _ = done.stdout.splitlines()[0].partition(" Copyright")
+    return Finding("ffmpeg", "ok", version, needed=True)
 
 
 def gpu() -> Finding:
@@ -101,7 +102,7 @@ def machine() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory()
     free, whole = memory.available / 2**30, memory.total / 2**30
-    what = f"{cores} cores, {free:.1f} of {whole:.0f} GiB memory free"
+    what = f"{cores} core{'' if cores == 1 else 's'}, {free:.1f} of {whole:.0f} GiB memory free"
     if free < WORKER_GIB:
         cure = f"a worker of the embedded profile needs about {WORKER_GIB} GiB: end something else"
         return Finding("machine", "broken", what, cure, needed=True)

@@ -10,6 +10,7 @@ from flows.config import MaintainConfig
 from flows.errors import StoreDamaged
 from flows.orchestra import call, note_text
 from flows.progress import step
+from flows.store_care import freed_text
 from store import Cache
 
 
@@ -37,5 +38,5 @@ def maintain(config: MaintainConfig) -> dict[str, Any]:
         )
     with step("collect"):
         freed = call(collect, config.store, config.keep_days)
-    text = ", ".join(f"{name} {count}" for name, count in freed.items())
-    return {"validation": report.summary(), "freed": freed, "text": f"{report.summary()}\n{text}"}
+    text = f"{report.summary()}\n{freed_text(freed)}"
+    return {"validation": report.summary(), "freed": freed, "text": text}

@@ -70,6 +70,7 @@ def run_costs(entries: list[LogEntry]) -> list[dict[str, Any]]:
                 "profile": entry.metadata.get("profile"),
                 "snapshot": entry.id,
                 **cost,
+                "commits": cost["commits"] + 1,  # an account is written before its commit is made
             }
     return list(found.values())
 
@@ -106,7 +107,8 @@ def text(found: dict[str, Any]) -> str:
     """The same for a person."""
     lines = [f"{found['store']}  snapshot {found['snapshot']}"]
     for name, counts in found["datasets"].items():
-        lines.append(f"  {name}: {counts['clips']} clips, {counts['hours']:.2f} h")
+        length = clock_text(3600 * counts["hours"])
+        lines.append(f"  {name}: {counts['clips']} clips, {length} of video")
     lines += [f"  release {name}: {snapshot}" for name, snapshot in found["releases"].items()]
     lines.append("latest commits:")
     for entry in found["commits"]:

@@ -62,16 +62,20 @@ def gc(location: str, older_than: str, *, expire: bool, dry_run: bool) -> View:
     before = moment(older_than)
     done = Cache.open(location).gc(before, expire=expire, dry_run=dry_run)
     would = "would be " if dry_run else ""
-    lines = [f"older than {before:%Y-%m-%d %H:%M} UTC"]
-    if expire:
-        lines.append(f"snapshots {would}forgotten: {done['snapshots_expired']}")
+    lines = [f"older than {before:%Y-%m-%d %H:%M} UTC", freed_text(done, would, expire=expire)]
+    if dry_run and expire and done["snapshots_expired"]:
+        lines.append("and what only the forgotten snapshots need, which is known once they are")
+    return View("\n".join(lines), {"older_than": before.isoformat(), "dry_run": dry_run, **done})
+
+
+def freed_text(done: dict[str, int], would: str = "", *, expire: bool = True) -> str:
+    """What was forgotten and deleted, in words."""
+    lines = [f"snapshots {would}forgotten: {done['snapshots_expired']}"] if expire else []
     lines.append(
         f"{would}deleted: {done['chunks_deleted']} chunks, {done['manifests_deleted']} manifests, "
         f"{done['snapshots_deleted']} snapshots, {done['bytes_deleted']} bytes"
     )
-    if dry_run and expire and done["snapshots_expired"]:
-        lines.append("and what only the forgotten snapshots need, which is known once they are")
-    return View("\n".join(lines), {"older_than": before.isoformat(), "dry_run": dry_run, **done})
+    return "\n".join(lines)
 
 
 def compact(location: str, dataset: str | None = None) -> View:

@@ -37,7 +37,7 @@ def info(location: str, ref: str = "main") -> View:
         datasets[dataset] = found
         lines.append(
             f"\n{dataset}: {found['clips']} clips, {found['seconds']:.0f} s, "
-            f"{found['identities']} identities"
+            f"{found['identities']} identit{'y' if found['identities'] == 1 else 'ies'}"
         )
         if found["emotions"]:
             emotions = (f"{name} {count}" for name, count in found["emotions"].items())

@@ -156,10 +156,8 @@ def cost_text(cost: dict[str, Any]) -> str:
     size = (
         "bytes stored not counted (object storage)" if stored is None else f"{mib(stored)} stored"
     )
-    lines.append(
-        f"  {size}, {mib(cost['array_bytes'])} of arrays; {cost['commits']} commits in "
-        f"{cost['commit_seconds']:.2f} s"
-    )
+    many = "" if cost["commits"] == 1 else "s"
+    lines.append(f"  {size}, {mib(cost['array_bytes'])} of arrays; {cost['commits']} commit{many}")
     lines += [
         f"  {count:>6} cells rejected: {why}" for why, count in cost["rejected_cells"].items()
     ]

@@ -77,7 +77,7 @@ def test_every_command_shows_an_example_and_speaks_json(command: str) -> None:
 def test_info_and_log(cache: store.Cache) -> None:
     text = ask("info", cache.location)
     assert f"snapshot {cache.snapshot().id}, schema version 2" in text
-    assert "clips: 2 clips, 0 s, 1 identities" in text
+    assert "clips: 2 clips, 0 s, 1 identity" in text
     assert "happy 1, sad 1" in text
     assert "2 valid     0 rejected     0 absent  face/mar 1" in text
     assert "hyperplanes M030 on face/mar, of 2 clips" in text

@@ -203,6 +203,7 @@ def test_a_run_is_told_in_lines_metrics_and_status_alike(clips: Path, tmp_path: 
     assert last["run"] == run
     assert last["frames"] == cost["frames"]
     assert last["core_seconds"] == cost["core_seconds"]
+    assert last["commits"] == cost["commits"]
     shown = CliRunner().invoke(app, ["status", str(store)])
     assert "4 clips valid" in shown.stdout
     assert "frames/s a core" in shown.stdout
