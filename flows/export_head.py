@@ -18,7 +18,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 
 from flows.config import StoreReading
-from flows.errors import FlowError
+from flows.errors import FlowError, NothingToDo
 from flows.fit_hyperplanes import read_planes
 from flows.progress import step
 from flows.store_features import heard_by, named
@@ -127,7 +127,14 @@ def carried_of(config: ExportHeadConfig, snapshot: Snapshot, checkpoint: Checkpo
 
     files, ends = packed(pictures())
     # Steering goes by the network's own planes; the store's are for a person it never met.
-    planes = checkpoint.planes.get(who) or read_planes(snapshot, dataset, names.expression)[who]
+    planes = checkpoint.planes.get(who)
+    if planes is None:
+        planes = read_planes(snapshot, dataset, names.expression).get(who)
+    if planes is None:
+        raise NothingToDo(
+            f"neither {config.network} nor the store knows the whitening of {who!r}; fit it "
+            f"(emohead fit-hyperplanes --store {config.store}) or train the network on its clips"
+        )
     arrays, attributes = to_record(planes)
     facts: dict[str, Any] = {
         "identity": who,
