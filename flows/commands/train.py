@@ -109,6 +109,7 @@ def train_network(
         typer.echo(f"note: {note}")
     for row in summary["table"]:
         typer.echo("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
+    typer.echo(f"network: {config.out}{_reused(summary)}")
 
 
 @train_app.command("head")
@@ -156,7 +157,7 @@ def train_head(
         typer.echo(f"note: {note}")
     for name, value in summary["score"].items():
         typer.echo(f"{name:<22} {_short(value)}")
-    typer.echo(f"head: {config.out}")
+    typer.echo(f"head: {config.out}{_reused(summary)}")
 
 
 @train_app.command("portrait")
@@ -210,7 +211,11 @@ def train_portrait(
     counted = f"{summary['clips']} clips of {people} people"
     if free:
         counted += f", {free} of them without an emotion"
-    typer.echo(f"portrait: {config.out} ({counted})")
+    typer.echo(f"portrait: {config.out} ({counted}){_reused(summary)}")
+
+
+def _reused(summary: dict[str, Any]) -> str:
+    return ": there already, from these clips with these settings" if summary["reused"] else ""
 
 
 def _short(value: Any) -> str:
