@@ -40,7 +40,7 @@ def planes(w: np.ndarray, b: float) -> HyperplaneSet:
 def test_coefficients_are_those_of_preprocessing(smile: Watched) -> None:
     profile = load_profile("embedded", size=256)
     found = coefficients_of(smile, FEATURE, profile)
-    path = smile.frames.info.path
+    path = smile.path
     (source,) = (c for c in scan(path.parent, "auto").clips if c.path == path)
     stored = process_clip(source, [FEATURE], profile).arrays[FEATURE]
     assert found == pytest.approx(stored, abs=2e-3)

@@ -104,8 +104,8 @@ def test_expression_is_carried_by_alpha_alone(trained: tuple[Head, Path], data: 
     class Deaf(Head):
         """Renders one expression, whatever it is told."""
 
-        def render(self, camera: Any, alpha: Any, size: int, theta: Any = None) -> Any:
-            return super().render(camera, np.zeros_like(alpha), size, theta)
+        def render(self, camera: Any, alpha: Any, *rest: Any, **more: Any) -> Any:
+            return super().render(camera, np.zeros_like(alpha), *rest, **more)
 
     deaf = score_expression(Deaf(**vars(head)), data, 8, mouth_finder)
     assert 0.9 < deaf.ratio < 1.1, deaf
