@@ -1,8 +1,8 @@
 """A head to give away: a folder that speaks without the store it was trained from.
 
-    TO/heads/IDENTITY   the head, and what it carries (`render.carried`)
-    TO/network          the network, without what training it takes
-    TO/README.txt       for whoever receives it
+    TO/heads/IDENTITY        the head, and what it carries (`render.carried`)
+    TO/network               the network, without what training it takes
+    TO/README-IDENTITY.txt   for whoever receives it
 
 The network is copied as it is; the head's weights, too, so that videos name the same hashes.
 """
@@ -93,7 +93,7 @@ def export_head(config: ExportHeadConfig) -> dict[str, Any]:
         draft.replace(target)
         seconds = len(carried.cameras) / FPS
         told = README.format(identity=config.identity, version=version("emohead"), seconds=seconds)
-        (config.to / "README.txt").write_text(told)
+        (config.to / f"README-{config.identity}.txt").write_text(told, "utf-8")
     return {
         "folder": str(config.to),
         "identity": config.identity,

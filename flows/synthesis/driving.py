@@ -36,8 +36,8 @@ class Driving:
     """Clip the poses come from; "" for a head that turns about its mean pose (`--orbit`)."""
     body_of: str
     """Clip of the identity whose frames lie under the head."""
-    rows: Int[np.ndarray, " frames"] | None
-    """Frame of that clip under each frame; None: the head alone is shown."""
+    rows: Int[np.ndarray, " frames"]
+    """Frame of that clip under each frame."""
 
     def record(self, seen: Float[np.ndarray, "n 3 4"]) -> dict[str, Any]:
         """JSON-able; how far the views go beyond the `seen` poses (of the head's own clips)."""
@@ -45,7 +45,7 @@ class Driving:
         names = ("yaw", "pitch")
         return {
             "driving_clip": self.poses_of or None,
-            "body": self.body_of if self.rows is not None else None,
+            "body": self.body_of,
             **{
                 f"{name}_degrees": [round(float(f(asked[:, i])), 1) for f in (np.min, np.max)]
                 for i, name in enumerate(names)

@@ -58,9 +58,7 @@ def staged(
     clips = head_clips(snapshot, config.dataset, config.identity, names)
     everything = sampled(snapshot, config.dataset, clips, names)
     plate = background_plate(everything)
-    beneath = None
-    if course.rows is not None:
-        beneath = recorded_torso(snapshot, config.dataset, course.body_of, names, plate)
+    beneath = recorded_torso(snapshot, config.dataset, course.body_of, names, plate)
     seen = finite(everything).cameras
     return set_stage(config, alpha, course, plate, beneath, seen, background)
 
@@ -83,7 +81,7 @@ def set_stage(
     alpha: Float32[np.ndarray, "frames k"],
     course: Driving,
     plate: UInt8[np.ndarray, "s s 3"],
-    beneath: Beneath | None,
+    beneath: Beneath,
     seen: Float[np.ndarray, "n 3 4"],
     background: Background | None = None,
 ) -> Stage:
@@ -96,9 +94,7 @@ def set_stage(
     size = look.size or len(plate)
     if look.background == ORIGINAL:
         background = Still(fitted(plate, size), {"scene": "as filmed"})
-    torso = None
-    if course.rows is not None and beneath is not None:
-        torso = Torso(beneath, course.rows, size, cut=look.background != ORIGINAL)
+    torso = Torso(beneath, course.rows, size, cut=look.background != ORIGINAL)
     scene = Scene(
         load_head(config.head),
         alpha,

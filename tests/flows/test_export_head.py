@@ -64,7 +64,7 @@ def files(folder: Path) -> list[str]:
 
 def test_the_video_is_the_same_without_the_store(world: Path, given: Path, tmp_path: Path) -> None:
     assert files(given) == [
-        "README.txt", f"heads/anna/{DRIVING}", "heads/anna/head.json",
+        "README-anna.txt", f"heads/anna/{DRIVING}", "heads/anna/head.json",
         "heads/anna/head.safetensors", "network/best.json", "network/best.safetensors",
     ]  # fmt: skip
     audio, videos, records = speech(tmp_path / "a.wav", 0.8), [], []

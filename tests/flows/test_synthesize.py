@@ -295,13 +295,11 @@ def test_the_command_tells_without_a_traceback(
 def test_poses_of_another_clip_and_a_circling_camera(world: Path, head: DrawnHead) -> None:
     snapshot = Cache.open(world / "store").snapshot()
     own = driving(snapshot, "clips", "anna", NAMES, 90, Look())
-    assert own.rows is not None
     np.testing.assert_array_equal(own.rows, there_and_back(40, 90))
     base = mean_camera(own.cameras[:40])
 
     other = driving(snapshot, "clips", "anna", NAMES, 50, Look(pose_from="bert_n"))
     assert other.poses_of == "bert_neutral_0"
-    assert other.rows is not None
     assert set(np.diff(other.rows)) == {0}  # one still body, of a clip of anna's
     assert other.body_of == own.body_of
     # bert's 30 known poses turn by 15 - (-7.3) degrees; anna turns as far, round her own mean.
@@ -313,7 +311,6 @@ def test_poses_of_another_clip_and_a_circling_camera(world: Path, head: DrawnHea
     assert mine.body_of == mine.poses_of == "anna_happy_1"
 
     round_ = driving(snapshot, "clips", "anna", NAMES, 50, Look(orbit=40, orbit_seconds=2))
-    assert round_.rows is not None
     assert set(np.diff(round_.rows)) == {0}  # over one still body, that of the middle pose
     assert 15 <= round_.rows[0] < 25
     record = round_.record(own.cameras)
